@@ -1,0 +1,395 @@
+"""Who is asking: grants on units, token verification with cached keys, and tokens for clients.
+
+This module owns the one scope helper (:meth:`Principal.may` and :meth:`Principal.require`): every page, JSON route and
+gRPC method asks it, so that a grant on a unit means the same thing everywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import hashlib
+import json
+import time
+from base64 import urlsafe_b64decode
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, KeySet, RSAKey
+from joserfc.jws import JWSRegistry
+
+from chassis.errors import Forbidden, NotFound, Unauthenticated, Unavailable
+
+if TYPE_CHECKING:
+    from chassis.settings import ServiceSettings
+
+AUDIENCE = "xaso"
+ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+ALGORITHMS = ("RS256", "ES256")
+ALL_SCOPES = "xaso"
+STAFF: tuple[str, ...] = ("officer", "leader", "admin")
+VIEWERS: tuple[str, ...] = (*STAFF, "viewer", "village_head")
+
+_LEEWAY_SECONDS = 60
+_MAX_TOKEN_CHARS = 16_384
+_REFETCH_SECONDS = 10.0
+_REFRESH_SECONDS = 300.0
+_CACHE_SIZE = 2048
+
+Kind = Literal["person", "partner"]
+
+
+class TokenExpired(Unauthenticated):
+    """The token was good once: the client should fetch a new one."""
+
+    code: ClassVar[str] = "token_expired"
+    message: ClassVar[str] = "Phiên đăng nhập đã hết hạn. Hãy đăng nhập lại."
+
+
+class TokenInvalid(Unauthenticated):
+    """The token is not one of ours, is meant for somebody else, or is no access token at all."""
+
+    code: ClassVar[str] = "token_invalid"
+    message: ClassVar[str] = "Mã truy cập không hợp lệ."
+
+
+class ScopeMissing(Forbidden):
+    """The client was not granted the right it uses."""
+
+    code: ClassVar[str] = "scope_missing"
+    message: ClassVar[str] = "Mã truy cập thiếu quyền “{scope}”."
+
+
+class KeysUnavailable(Unavailable):
+    """No signing key was ever received, so that nothing can be verified yet."""
+
+    code: ClassVar[str] = "keys_unavailable"
+    message: ClassVar[str] = "Chưa thể kiểm tra đăng nhập. Hãy thử lại sau ít phút."
+
+
+def covers(granted: str, path: str) -> bool:
+    """Whether a grant on the unit path ``granted`` counts for the unit path ``path``.
+
+    Paths are compared by segment: ``30/298`` covers itself and ``30/298/11086``, never ``30/2981``.
+    """
+    return bool(granted) and (path == granted or path.startswith(granted + "/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A role held on a unit; it counts for everything below that unit."""
+
+    role: str
+    unit: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The person or partner behind a request, as a verified token names them."""
+
+    subject: str
+    name: str
+    kind: Kind
+    grants: tuple[Grant, ...] = ()
+    scopes: frozenset[str] = frozenset()
+    client_id: str | None = None
+    session_id: str | None = None
+
+    def may(self, roles: Collection[str], path: str) -> bool:
+        """Whether one of ``roles`` is held on the unit at ``path`` or on a unit above it."""
+        return any(grant.role in roles and covers(grant.path, path) for grant in self.grants)
+
+    def require(self, roles: Collection[str], path: str, *, hide: bool = False) -> None:
+        """Raise :class:`Forbidden` unless :meth:`may`; with ``hide``, :class:`NotFound`, as if nothing were there."""
+        if not self.may(roles, path):
+            raise NotFound() if hide else Forbidden()
+
+    def has_scope(self, scope: str) -> bool:
+        """Whether the token carries ``scope``; ``xaso`` in a person's token, not in a partner's, stands for all."""
+        return scope in self.scopes or (self.kind == "person" and ALL_SCOPES in self.scopes)
+
+    def require_scope(self, scope: str) -> None:
+        """Raise :class:`ScopeMissing` (403) unless :meth:`has_scope`."""
+        if not self.has_scope(scope):
+            raise ScopeMissing(scope=scope)
+
+    @property
+    def roles(self) -> set[str]:
+        """Every role held anywhere."""
+        return {grant.role for grant in self.grants}
+
+    @property
+    def home(self) -> Grant | None:
+        """The first grant: where the person's pages open."""
+        return self.grants[0] if self.grants else None
+
+
+def principal_of(claims: Mapping[str, Any]) -> Principal:
+    """Read a principal from verified claims; raise :class:`TokenInvalid` when a claim has another shape."""
+    subject, kind, scope = claims.get("sub"), claims.get("kind", "person"), claims.get("scope", "")
+    if not isinstance(subject, str) or not subject or kind not in ("person", "partner") or not isinstance(scope, str):
+        raise TokenInvalid()
+    grants = []
+    listed = claims.get("grants") or []
+    if not isinstance(listed, list):
+        raise TokenInvalid()
+    for item in listed:
+        if not isinstance(item, list) or len(item) != 3 or not all(isinstance(part, str) and part for part in item):
+            raise TokenInvalid()
+        grants.append(Grant(*item))
+    return Principal(
+        subject=subject,
+        name=str(claims.get("name") or ""),
+        kind=kind,
+        grants=tuple(grants),
+        scopes=frozenset(scope.split()),
+        client_id=_text_or_none(claims.get("client_id")),
+        session_id=_text_or_none(claims.get("sid")),
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _numeric(claims: Mapping[str, Any], name: str) -> float:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TokenInvalid()
+    return float(value)
+
+
+class Verifier:
+    """Verifies access tokens by itself with cached keys: identity down means no new keys, nothing else.
+
+    Keys come from ``settings.jwks_json`` (inline, never refetched) or ``settings.jwks_url`` (fetched at first use,
+    again on an unknown key id at most every 10 s, and in the background when older than 5 minutes, so that a retired
+    key stops counting). A failed fetch keeps the keys there are.
+    """
+
+    def __init__(self, settings: ServiceSettings, *, client: httpx.AsyncClient | None = None) -> None:
+        self._issuer = str(settings.issuer)
+        self._url = settings.jwks_url
+        self._keys: KeySet | None = None
+        self._fetched_at = -_REFRESH_SECONDS
+        self._tried_at = -_REFETCH_SECONDS
+        self._client = client
+        self._lock = asyncio.Lock()
+        self._background: asyncio.Task[None] | None = None
+        self._cache: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._registry = JWSRegistry(algorithms=list(ALGORITHMS))
+        self._registry.max_payload_length = _MAX_TOKEN_CHARS
+        self._inline = bool(settings.jwks_json)
+        if settings.jwks_json:
+            self._keys = _import(settings.jwks_json)
+
+    async def verify(self, token: str) -> Principal:
+        """Return who ``token`` names; raise TokenExpired, TokenInvalid or KeysUnavailable."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        self._refresh_in_background()
+        known = self._cache.get(digest)
+        if known is not None:
+            if time.time() > known[1] + _LEEWAY_SECONDS:
+                del self._cache[digest]
+                raise TokenExpired()
+            self._cache.move_to_end(digest)
+            return known[0]
+        claims = await self._claims(token)
+        principal = principal_of(claims)
+        self._cache[digest] = (principal, _numeric(claims, "exp"))
+        if len(self._cache) > _CACHE_SIZE:
+            self._cache.popitem(last=False)
+        return principal
+
+    async def ready(self) -> bool:
+        """Whether keys are at hand, fetching them once when there are none."""
+        if self._keys is None:
+            await self._refetch()
+        return self._keys is not None
+
+    async def close(self) -> None:
+        """Stop the background fetch and close the HTTP client."""
+        if self._background is not None:
+            self._background.cancel()
+            await asyncio.gather(self._background, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+            self._client = None
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        if len(token) > _MAX_TOKEN_CHARS or not token.isascii() or token.count(".") != 2:
+            raise TokenInvalid()
+        header = _header(token)
+        # RFC 9068: an ID token carries typ JWT and must not open anything.
+        if str(header.get("typ", "")).lower() not in ACCESS_TOKEN_TYPES or header.get("alg") not in ALGORITHMS:
+            raise TokenInvalid()
+        key = await self._key(header.get("kid"), str(header["alg"]))
+        try:
+            claims = jwt.decode(token, key, algorithms=list(ALGORITHMS), registry=self._registry).claims
+        except (JoseError, ValueError) as error:
+            raise TokenInvalid() from error
+        self._check(claims)
+        return claims
+
+    def _check(self, claims: Mapping[str, Any]) -> None:
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        if claims.get("iss") != self._issuer or AUDIENCE not in audiences:
+            raise TokenInvalid()
+        now = time.time()
+        if now > _numeric(claims, "exp") + _LEEWAY_SECONDS:
+            raise TokenExpired()
+        if _numeric(claims, "iat") > now + _LEEWAY_SECONDS:
+            raise TokenInvalid()
+        if "nbf" in claims and _numeric(claims, "nbf") > now + _LEEWAY_SECONDS:
+            raise TokenInvalid()
+
+    async def _key(self, kid: object, alg: str) -> Key:
+        key = self._find(kid, alg)
+        if key is None and not self._inline:
+            await self._refetch()
+            key = self._find(kid, alg)
+        if key is None:
+            raise KeysUnavailable() if self._keys is None else TokenInvalid()
+        return key
+
+    def _find(self, kid: object, alg: str) -> Key | None:
+        wanted = RSAKey if alg == "RS256" else ECKey
+        keys = [key for key in self._keys or () if isinstance(key, wanted) and key.get("use") in (None, "sig")]
+        if kid is None:
+            return keys[0] if len(keys) == 1 else None
+        return next((key for key in keys if key.kid == kid), None)
+
+    def _refresh_in_background(self) -> None:
+        stale = time.monotonic() - self._fetched_at > _REFRESH_SECONDS
+        idle = self._background is None or self._background.done()
+        if not self._inline and self._keys is not None and stale and idle:
+            self._background = asyncio.create_task(self._refetch())
+
+    async def _refetch(self) -> None:
+        async with self._lock:
+            if not self._url or time.monotonic() - self._tried_at < _REFETCH_SECONDS:
+                return
+            self._tried_at = time.monotonic()
+            try:
+                response = await self._http().get(self._url)
+                response.raise_for_status()
+                keys = _import(response.text)
+            except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError):
+                # Identity is away or answers nonsense: the keys at hand stay good.
+                return
+            finally:
+                if self._keys is None:
+                    # Nothing works without a first key set, so the next request may try again a second later.
+                    self._tried_at = time.monotonic() - _REFETCH_SECONDS + 1
+            if {key.kid for key in self._keys or ()} - {key.kid for key in keys}:
+                # A retired key must stop counting, also for tokens that were verified with it before.
+                self._cache.clear()
+            self._keys, self._fetched_at, self._tried_at = keys, time.monotonic(), time.monotonic()
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            # Identity is a neighbour: a proxy of the environment must not stand between the two.
+            self._client = httpx.AsyncClient(timeout=5.0, trust_env=False)
+        return self._client
+
+
+def _header(token: str) -> dict[str, Any]:
+    encoded = token.split(".", 1)[0]
+    try:
+        header = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise TokenInvalid() from error
+    if not isinstance(header, dict):
+        raise TokenInvalid()
+    return header
+
+
+def _import(text: str) -> KeySet:
+    return KeySet.import_key_set(json.loads(text))
+
+
+class TokenSource:
+    """Access tokens for a client-credentials client, fetched at first use and refreshed before they expire.
+
+    One fetch runs at a time. While the token endpoint is away the old token is used until it expires.
+    """
+
+    def __init__(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str,
+        scope: str = "",
+        *,
+        client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._endpoint = token_endpoint
+        self._credentials = (client_id, client_secret)
+        self._scope = scope
+        self._client = client
+        self._owns_client = client is None
+        self._lock = asyncio.Lock()
+        self._token: str | None = None
+        self._refresh_at = 0.0
+        self._expires_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def token(self) -> str:
+        """Return a token that is good now; raise Unauthenticated (refused) or Unavailable (no answer)."""
+        if self._token is not None and time.monotonic() < self._refresh_at:
+            return self._token
+        async with self._lock:
+            if self._token is not None and time.monotonic() < self._refresh_at:
+                return self._token
+            return await self._fetch()
+
+    def forget(self) -> None:
+        """Drop the token at hand, after a server refused it."""
+        self._token = None
+
+    async def close(self) -> None:
+        """Close the HTTP client this source made."""
+        if self._client is not None and self._owns_client:
+            await self._client.aclose()
+            self._client = None
+
+    async def _fetch(self) -> str:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=5.0, trust_env=False)
+        form = {"grant_type": "client_credentials", **({"scope": self._scope} if self._scope else {})}
+        try:
+            response = await self._client.post(self._endpoint, data=form, auth=self._credentials)
+        except httpx.HTTPError as error:
+            return self._old_token_or(error)
+        if response.status_code in (400, 401, 403):
+            self._token = None
+            raise Unauthenticated()
+        if response.status_code != 200:
+            return self._old_token_or(None)
+        try:
+            body = response.json()
+            token, lifetime = str(body["access_token"]), float(body.get("expires_in", 60))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return self._old_token_or(error)
+        now = time.monotonic()
+        self._token, self._expires_at = token, now + lifetime
+        self._refresh_at = now + max(lifetime * 0.8, lifetime - 60)
+        return token
+
+    def _old_token_or(self, error: Exception | None) -> str:
+        if self._token is not None and time.monotonic() < self._expires_at:
+            self._refresh_at = min(self._expires_at, time.monotonic() + 5)
+            return self._token
+        raise Unavailable() from error

@@ -1,0 +1,86 @@
+"""Owns how the platform speaks to Apache Kafka: producer and consumer settings, topics, the cluster's identity."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
+
+from chassis.settings import ServiceSettings
+
+METADATA_MAX_AGE_MS = 5_000
+REQUEST_TIMEOUT_MS = 10_000
+
+
+def producer(settings: ServiceSettings) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all in-sync replicas."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        client_id=f"xaso-{settings.name}",
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        retry_backoff_ms=100,
+    )
+
+
+def consumer(settings: ServiceSettings, topics: Iterable[str], group: str) -> AIOKafkaConsumer:
+    """A consumer that starts at the beginning where its group has no offset and never commits by itself."""
+    return AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=settings.kafka,
+        client_id=f"xaso-{settings.name}",
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        metadata_max_age_ms=METADATA_MAX_AGE_MS,
+        request_timeout_ms=REQUEST_TIMEOUT_MS,
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=1_000,
+        # A batch may wait long for a database that is away; the group must not take its partitions meanwhile.
+        max_poll_interval_ms=3_600_000,
+        retry_backoff_ms=100,
+        fetch_max_wait_ms=100,
+    )
+
+
+async def ensure_topics(settings: ServiceSettings, topics: Iterable[str]) -> None:
+    """Create the topics that do not exist yet; raises the broker's error where one cannot be created."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await admin.start()
+    try:
+        missing = sorted(set(topics) - set(await admin.list_topics()))
+        if not missing:
+            return
+        answer = await admin.create_topics(
+            [NewTopic(t, settings.kafka_partitions, settings.kafka_replication) for t in missing]
+        )
+        for name, code, *_ in answer.topic_errors:
+            if code not in (NoError.errno, TopicAlreadyExistsError.errno):
+                raise for_code(code)(name)
+    finally:
+        await admin.close()
+
+
+async def cluster_id(settings: ServiceSettings) -> str:
+    """The identity of the cluster behind the address: another one means that the log was lost or replaced."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
+
+
+async def close_quietly(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float = 5.0) -> None:
+    """Stop a client that may hang on a broker that is gone."""
+    try:
+        async with asyncio.timeout(seconds):
+            await client.stop()
+    except (TimeoutError, KafkaError, OSError):
+        return

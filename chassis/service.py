@@ -1,0 +1,327 @@
+"""Assembles a process of a service: its web application, gRPC server, relay, consumer and background tasks."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import sqlalchemy as sa
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from chassis import audit, dead_letters, i18n, idempotency, inbox, migrations, outbox, problems, telemetry
+from chassis.auth import Verifier
+from chassis.consumer import Consumer, Consumers
+from chassis.db import Sessions, make_engine
+from chassis.pages import Renderer
+from chassis.relay import Relay, dsn, republish
+from chassis.rpc import Rpc, RpcServer
+from chassis.settings import ServiceSettings
+from chassis.staff_pages import dead_letter_pages
+from chassis.web import ApiRouter, PageRouter
+
+log = telemetry.logger(__name__)
+
+JANITOR_SECONDS = 3600.0
+MEASURE_SECONDS = 15.0
+Task = Callable[["Runtime"], Awaitable[None]]
+
+
+@dataclass
+class Service:
+    """What a service is made of; `services/<name>/app.py` returns one."""
+
+    settings: ServiceSettings
+    package: str
+    title: str
+    pages: list[PageRouter] = field(default_factory=list)
+    api: list[ApiRouter] = field(default_factory=list)
+    consumers: Consumers | None = None
+    rpcs: list[Rpc] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def folder(self) -> Path:
+        module = sys.modules[self.package]
+        return Path(str(module.__file__)).parent
+
+
+@dataclass
+class Runtime:
+    """What runs on behalf of a service; handlers reach it as `request.app.state.runtime`, tasks get it handed."""
+
+    service: Service
+    settings: ServiceSettings
+    engine: AsyncEngine
+    sessions: Sessions
+    verifier: Verifier
+
+
+class Runner:
+    """One service in this process: `start` what is asked for, `stop` it in order."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.settings = service.settings
+        telemetry.configure(self.settings)
+        engine = make_engine(self.settings)
+        self.runtime = Runtime(service, self.settings, engine, Sessions(engine), Verifier(self.settings))
+        self.relay = Relay(self.settings)
+        self.consumer = Consumer(self.settings, self.runtime.sessions, service.consumers) if service.consumers else None
+        self.grpc: RpcServer | None = None
+        self.grpc_port = 0
+        self.app = self._application()
+        self.asgi = telemetry.HttpTelemetry(self.app, self.settings.name)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *, relay: bool = True, consume: bool = True, rpc: bool = True, tasks: bool = True) -> None:
+        """Start the parts asked for; the web application needs no start."""
+        if rpc and self.service.rpcs:
+            self.grpc = RpcServer(self.settings, self.service.rpcs, self.runtime.sessions, self.runtime.verifier)
+            self.grpc_port = await self.grpc.start()
+        if relay:
+            self._spawn("relay", self.relay.run)
+            self._spawn("janitor", self._janitor)
+            sealer = audit.Sealer(self.settings, self.runtime.sessions)
+            self._spawn("audit", sealer.run)
+        if consume and self.consumer is not None:
+            self._spawn("consume", self.consumer.run)
+        if tasks:
+            for task in self.service.tasks:
+                self._spawn(task.__name__, partial(task, self.runtime))
+
+    async def stop(self) -> None:
+        """Stop: gRPC drains, then loops end (a batch under way is rolled back and comes again), then the pool."""
+        if self.grpc is not None:
+            await self.grpc.stop(2.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.runtime.verifier.close()
+        await self.runtime.engine.dispose()
+
+    def _spawn(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._supervise(name, run), name=f"{self.settings.name}:{name}"))
+
+    async def _supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Keep a loop alive: what it raises is logged and it starts again, ever more slowly."""
+        pause = 0.5
+        with telemetry.serving(self.settings.name):
+            while True:
+                started = asyncio.get_running_loop().time()
+                try:
+                    await run()
+                    return
+                except Exception as error:
+                    telemetry.TASK_FAILURES.labels(self.settings.name, name).inc()
+                    log.error("task_failed", task=name, error=type(error).__name__, exc_info=error)
+                pause = 0.5 if asyncio.get_running_loop().time() - started > 60 else min(pause * 2, 30.0)
+                await asyncio.sleep(pause)
+
+    async def _janitor(self) -> None:
+        """Forget what has served: hourly, in small transactions; between, measure what waits."""
+        retention = timedelta(days=self.settings.outbox_retention_days)
+        rounds = 0
+        while True:
+            if rounds % int(JANITOR_SECONDS / MEASURE_SECONDS) == 0:
+                async with self.runtime.sessions.begin() as tx:
+                    await idempotency.prune(tx)
+                async with self.runtime.sessions.begin() as tx:
+                    # An event may come again while its sender can still republish it: keep the inbox twice as long.
+                    await inbox.prune(tx, retention * 2)
+                async with self.runtime.sessions.begin() as tx:
+                    await outbox.prune(tx, retention)
+            rounds += 1
+            async with self.runtime.sessions.read() as tx:
+                telemetry.DEAD_LETTERS.labels(self.settings.name).set(await dead_letters.count(tx))
+            await asyncio.sleep(MEASURE_SECONDS)
+
+    def _application(self) -> FastAPI:
+        service = self.service
+        prefix = f"/{service.name}"
+        app = FastAPI(
+            title=service.title,
+            openapi_url="/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+            servers=[{"url": prefix}],
+            root_path_in_servers=False,
+            redirect_slashes=False,
+        )
+        routers = [*service.pages]
+        if service.consumers is not None:
+            routers.append(dead_letter_pages(service.consumers))
+        templates = [r.templates for r in routers if r.templates is not None]
+        translations = i18n.register(service.folder / "locale", self.settings.web_dir / "locale")
+        app.state.runtime = self.runtime
+        app.state.renderer = Renderer(self.settings, list(dict.fromkeys(templates)), translations)
+        app.state.subjects_down = set()
+        for api in service.api:
+            app.include_router(api)
+        for pages in routers:
+            app.include_router(pages)
+        app.add_route("/healthz", self._healthz, include_in_schema=False)
+        app.add_route("/readyz", self._readyz, include_in_schema=False)
+        app.add_route("/metrics", self._metrics, include_in_schema=False)
+        app.add_exception_handler(HTTPException, _unrouted)
+        app.add_exception_handler(RequestValidationError, _unrouted)
+        return app
+
+    async def _healthz(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _readyz(self, _request: Request) -> Response:
+        checks = await self.checks()
+        ready = checks["database"] == "ok"
+        return JSONResponse({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
+
+    async def checks(self) -> dict[str, str]:
+        """What the service needs and how it stands: `ok` or what is wrong. Only the database decides readiness."""
+        found = {"database": "ok"}
+        try:
+            async with asyncio.timeout(3), self.runtime.sessions.read() as tx:
+                await tx.execute(sa.text("SELECT 1"))
+        except (OSError, TimeoutError, sa.exc.SQLAlchemyError) as error:
+            found["database"] = type(error).__name__
+        if self.consumer is not None:
+            found["consumer"] = self.consumer.halted or ("ok" if self.consumer.connected else "not connected")
+        found["relay"] = "active" if self.relay.active else "standby"
+        return found
+
+    async def _metrics(self, _request: Request) -> Response:
+        return Response(telemetry.render_metrics(self.settings.name), media_type=telemetry.METRICS_CONTENT_TYPE)
+
+
+def _unrouted(request: Request, error: Exception) -> Response:
+    """The answer where no route was found or the framework refused before one ran."""
+    renderer = request.app.state.renderer
+    if "text/html" in request.headers.get("accept", ""):
+        request.state.principal = None
+        return problems.error_page(request, error, renderer)
+    return problems.problem(request, error, renderer.locale(request))
+
+
+class _HashedFiles(StaticFiles):
+    """The built front end: names carry a hash of the content, so a browser may keep a file for good."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]  # handed through unchanged.
+        response.headers["cache-control"] = "public, max-age=31536000, immutable"
+        return response
+
+
+def origin(runners: Sequence[Runner]) -> Starlette:
+    """One origin for the services given: each under its prefix, the front end under /static, the door at /."""
+    routes: list[Route | Mount] = []
+    names = {r.settings.name for r in runners}
+
+    async def door(_request: Request) -> Response:
+        return RedirectResponse("/indicators/" if "indicators" in names else f"/{runners[0].settings.name}/", 303)
+
+    async def bare(request: Request) -> Response:
+        return RedirectResponse(request.url.path + "/", 307)
+
+    routes.append(Route("/", door))
+    for runner in runners:
+        routes.append(Route(f"/{runner.settings.name}", bare))
+        routes.append(Mount(f"/{runner.settings.name}", app=runner.asgi))
+    dist = runners[0].settings.web_dir / "dist"
+    routes.append(Mount("/static", app=_HashedFiles(directory=dist, check_dir=False)))
+    return Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=5)])
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn inside our own event loop: signals are the process's business, not the server's."""
+
+    def install_signal_handlers(self) -> None:
+        return
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def, override]  # the base class's own signature varies.
+        yield
+
+
+def web_server(app: Starlette, host: str, port: int) -> WebServer:
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+        server_header=False,
+        h11_max_incomplete_event_size=65_536,
+    )
+    return WebServer(config)
+
+
+PARTS = ("web", "consume", "relay", "migrate", "republish", "all")
+
+
+def main(make: Callable[[], Service]) -> None:
+    """`python -m services.<name> web|consume|relay|migrate|republish|all`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--since-hours", type=float, default=24.0, help="republish: how far back, in hours")
+    arguments = parser.parse_args()
+    asyncio.run(run(make(), arguments.part, timedelta(hours=arguments.since_hours)))
+
+
+async def run(service: Service, part: str, since: timedelta) -> None:
+    """Run one part of a service until SIGTERM or Ctrl-C."""
+    if part in ("migrate", "all"):
+        await migrations.upgrade(service.settings, service.package)
+    if part == "migrate":
+        return
+    if part == "republish":
+        connection = await asyncpg.connect(dsn(service.settings))
+        try:
+            log.warning("republished", count=await republish(connection, since))
+        finally:
+            await connection.close()
+        return
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    runner = Runner(service)
+    everything = part == "all"
+    web = part in ("web", "all")
+    server = web_server(origin([runner]), service.settings.host, service.settings.port) if web else None
+    serving = asyncio.create_task(server.serve()) if server else None
+    await runner.start(
+        relay=everything or part == "relay",
+        consume=everything or part == "consume",
+        rpc=web,
+        tasks=everything or part == "consume",
+    )
+    await stopping.wait()
+    if server is not None and serving is not None:
+        server.should_exit = True
+        await serving
+    await runner.stop()

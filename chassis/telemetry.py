@@ -1,0 +1,519 @@
+"""Logs, traces and metrics: every log key, span attribute and metric of the platform is registered in this file.
+
+What is not registered does not leave the process: with ``strict_telemetry`` (tests, development) it raises, in
+production it is dropped. Nothing personal is registered, and texts of exceptions, which may quote a row, stay out of
+production logs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+
+if TYPE_CHECKING:
+    from chassis.settings import ServiceSettings
+
+# --- What may leave the process -------------------------------------------------------------------------------------
+
+LOG_KEYS: frozenset[str] = frozenset(
+    # Set by this module itself.
+    {"event", "level", "timestamp", "module", "service", "trace_id", "span_id", "exception", "dropped", "exc_info"}
+    # What happened, to what, and how it ended.
+    | {"action", "outcome", "error", "code", "reason", "status", "state", "count", "seconds", "tries", "limit", "hint"}
+    | {"accepted", "duplicate", "rejected", "total", "version", "signal", "enabled", "size"}
+    # Requests.
+    | {"method", "route", "scope", "client_id", "deadline", "target"}
+    # Events, outbox, consumers.
+    | {
+        "event_id",
+        "event_type",
+        "topic",
+        "partition",
+        "offset",
+        "sequence",
+        "subject",
+        "group",
+        "key",
+        "lag",
+        "cluster",
+    }
+    | {"task", "process", "pid", "host", "port", "grpc_port", "address", "depth", "since", "attempt", "batch"}
+    # Domain identifiers: opaque ids and unit codes, never a person's.
+    | {"unit", "level_name", "set", "item", "measure", "device", "camera", "speaker", "bulletin", "petition", "product"}
+    | {"listing", "facts", "units", "checkpoint", "finding", "migration", "kid", "path", "source"}
+)
+"""Keys a log line may carry. ``target``, ``subject`` and ``path`` are ids and unit paths, ``address`` is host:port."""
+
+PERSONAL_KEYS: frozenset[str] = frozenset(
+    {"phone", "name", "full_name", "email", "password", "token", "secret", "authorization", "cookie", "citizen_id"}
+    | {"birth_date", "date_of_birth", "place", "latitude", "longitude", "photo", "body", "text", "content", "comment"}
+    | {
+        "access_token",
+        "refresh_token",
+        "id_token",
+        "client_secret",
+        "csrf_token",
+        "user",
+        "username",
+        "ip",
+        "code_verifier",
+    }
+)
+"""Keys that never pass, at any depth of a value."""
+
+SPAN_ATTRIBUTES: Mapping[str, str] = {
+    "service": "xaso.service",
+    "http_method": "http.request.method",
+    "http_route": "http.route",
+    "http_status": "http.response.status_code",
+    "rpc_method": "rpc.method",
+    "rpc_status": "rpc.grpc.status_code",
+    "rpc_peer": "server.address",
+    "topic": "messaging.destination.name",
+    "partition": "messaging.destination.partition.id",
+    "offset": "messaging.kafka.offset",
+    "event_type": "cloudevents.event_type",
+    "event_id": "cloudevents.event_id",
+    "subject": "cloudevents.event_subject",
+    "sequence": "cloudevents.event_sequence",
+    "unit": "xaso.unit",
+    "outcome": "xaso.outcome",
+    "count": "xaso.count",
+    "task": "xaso.task",
+    "device": "xaso.device",
+    "set": "xaso.set",
+    "measure": "xaso.measure",
+}
+"""Keyword of :func:`span` → name of the attribute (OpenTelemetry semantic conventions where there is one)."""
+
+REGISTRY = CollectorRegistry()
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+OUTBOX_DEPTH = Gauge("xaso_outbox_depth", "Events written but not published yet.", ["service"], registry=REGISTRY)
+OUTBOX_AGE = Gauge(
+    "xaso_outbox_oldest_age_seconds", "Age of the oldest unpublished event.", ["service"], registry=REGISTRY
+)
+EVENTS_PUBLISHED = Counter(
+    "xaso_events_published_total", "Events acknowledged by the broker.", ["service"], registry=REGISTRY
+)
+RELAY_FAILURES = Counter("xaso_relay_failures_total", "Failed rounds of the relay.", ["service"], registry=REGISTRY)
+RELAY_ACTIVE = Gauge(
+    "xaso_relay_active", "1 where this process holds the relay's lock.", ["service"], registry=REGISTRY
+)
+CONSUMER_LAG = Gauge(
+    "xaso_consumer_lag", "Events of a partition not consumed yet.", ["service", "topic", "partition"], registry=REGISTRY
+)
+EVENTS_CONSUMED = Counter(
+    "xaso_events_consumed_total",
+    "Events taken from Kafka by outcome (applied, duplicate, ignored, dead).",
+    ["service", "outcome"],
+    registry=REGISTRY,
+)
+EVENT_DELAY = Histogram(
+    "xaso_event_delay_seconds",
+    "From an event's time to its effect committed here.",
+    ["service"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0),
+    registry=REGISTRY,
+)
+CONSUMER_RETRIES = Counter(
+    "xaso_consumer_retries_total", "Batches tried again after a passing trouble.", ["service"], registry=REGISTRY
+)
+CONSUMER_STOPPED = Gauge(
+    "xaso_consumer_stopped",
+    "1 where the consumer stopped because too many events died.",
+    ["service"],
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Gauge("xaso_dead_letters", "Dead letters waiting for a person.", ["service"], registry=REGISTRY)
+HTTP_DURATION = Histogram(
+    "xaso_http_request_duration_seconds",
+    "Duration of HTTP requests; of a stream, until its first byte.",
+    ["service", "method", "route", "status"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+HTTP_IN_FLIGHT = Gauge(
+    "xaso_http_requests_in_flight", "HTTP requests being answered, streams included.", ["service"], registry=REGISTRY
+)
+RPC_DURATION = Histogram(
+    "xaso_rpc_duration_seconds",
+    "Duration of gRPC calls on the server.",
+    ["service", "method", "status"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
+IDEMPOTENT_REPLAYS = Counter(
+    "xaso_idempotent_replays_total", "Writes answered from the stored response.", ["service"], registry=REGISTRY
+)
+AUDIT_UNSEALED = Gauge("xaso_audit_unsealed", "Audit rows not chained yet.", ["service"], registry=REGISTRY)
+AUDIT_SEALED = Counter("xaso_audit_sealed_total", "Audit rows chained.", ["service"], registry=REGISTRY)
+AUDIT_FINDINGS = Gauge(
+    "xaso_audit_findings", "Findings of the last verification of the audit log.", ["service"], registry=REGISTRY
+)
+TASK_FAILURES = Counter(
+    "xaso_task_failures_total",
+    "Background tasks that failed and were started again.",
+    ["service", "task"],
+    registry=REGISTRY,
+)
+DEVICES = Gauge("xaso_devices", "Loudspeakers and cameras by state.", ["service", "kind", "state"], registry=REGISTRY)
+DEVICE_MESSAGES = Counter(
+    "xaso_device_messages_total",
+    "Messages of devices by outcome (changed, same, stale, acknowledged, or the reason of a refusal).",
+    ["service", "outcome"],
+    registry=REGISTRY,
+)
+HUB_CONNECTED = Gauge(
+    "xaso_hub_connected", "1 where this process is the MQTT hub and has its broker.", ["service"], registry=REGISTRY
+)
+STREAM_CLIENTS = Gauge("xaso_stream_clients", "Open live streams.", ["service"], registry=REGISTRY)
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class _OneService:
+    """The registry without the series of the other services that share the process."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        for family in REGISTRY.collect():
+            samples = [s for s in family.samples if s.labels.get("service", self._service) == self._service]
+            if samples:
+                mine = Metric(family.name, family.documentation, family.type, family.unit)
+                mine.samples = samples
+                yield mine
+
+
+def render_metrics(service: str | None = None) -> bytes:
+    """The metrics in Prometheus' text format; of one service and of the process where ``service`` is given."""
+    source: Any = REGISTRY if service is None else _OneService(service)
+    return generate_latest(source)
+
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+
+
+class UnregisteredName(Exception):
+    """A log key or span attribute is used that is not registered in ``chassis/telemetry.py``."""
+
+
+_service: ContextVar[str] = ContextVar("xaso_service", default="")
+_strict = False
+
+
+@contextmanager
+def serving(service: str) -> Iterator[None]:
+    """Name the service on whose behalf logs and spans are written inside the block (five may share a process)."""
+    mark = _service.set(service)
+    try:
+        yield
+    finally:
+        _service.reset(mark)
+
+
+def logger(name: str) -> structlog.typing.FilteringBoundLogger:
+    """The logger of a module. Events are ``snake_case`` words, details are registered keys."""
+    return cast(structlog.typing.FilteringBoundLogger, structlog.get_logger(module=name))
+
+
+def _place(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the service and the trace, so that a log line leads to the request or the event behind it."""
+    if service := _service.get():
+        event.setdefault("service", service)
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"], event["span_id"] = f"{context.trace_id:032x}", f"{context.span_id:016x}"
+    return event
+
+
+def _explain(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Turn ``exc_info`` into types and lines of code; the texts, which may quote a row, only where ``strict``."""
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info if isinstance(info, BaseException) else info[1] if isinstance(info, tuple) else None
+    if error is not None:
+        event["exception"] = describe(error)
+    if isinstance(event.get("error"), BaseException):
+        event["error"] = type(event["error"]).__name__
+    return event
+
+
+def describe(error: BaseException) -> str:
+    """An exception as types, SQLSTATE, constraint and places in the code, innermost cause first."""
+    if _strict:
+        return "".join(traceback.format_exception(error))
+    parts: list[str] = []
+    seen: BaseException | None = error
+    while seen is not None and len(parts) < 5:
+        facts = [str(value) for key in ("sqlstate", "constraint_name") if (value := getattr(seen, key, None))]
+        frames = traceback.extract_tb(seen.__traceback__)[-12:]
+        places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+        parts.append(f"{type(seen).__module__}.{type(seen).__qualname__} {' '.join(facts)} at {places}")
+        seen = seen.__cause__ or getattr(seen, "orig", None) or seen.__context__
+    return "\n".join(reversed(parts))
+
+
+def _registered_only(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    unknown = sorted(key for key in event if key not in LOG_KEYS or key in PERSONAL_KEYS)
+    if unknown and _strict:
+        raise UnregisteredName(f"log keys not registered in chassis/telemetry.py: {', '.join(unknown)}")
+    for key in unknown:
+        del event[key]
+    if unknown:
+        event["dropped"] = unknown
+    for key, value in event.items():
+        event[key] = redacted(value)
+    return event
+
+
+def redacted(value: Any) -> Any:
+    """A value fit for logs and the audit log: personal keys blanked at any depth, odd types as text."""
+    if isinstance(value, Mapping):
+        return {k: "[redacted]" if str(k).lower() in PERSONAL_KEYS else redacted(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value)
+
+
+class _Stderr:
+    """Writes to whatever standard error is now: standard output belongs to ``--json``."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = fatal = failure = err = warn = log = msg
+
+
+class _Bridge(logging.Handler):
+    """Brings what libraries log through the standard library into the same lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            structlog.get_logger(module=record.name).log(
+                record.levelno, record.getMessage()[:500], exc_info=record.exc_info or None
+            )
+        except Exception:
+            self.handleError(record)
+
+
+def _install(*, json_logs: bool, strict: bool) -> None:
+    global _strict
+    _strict = strict
+    render: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False)
+        if json_logs
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _place,
+            _explain,
+            _registered_only,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=_Stderr,
+        cache_logger_on_first_use=False,
+    )
+
+
+def configure(settings: ServiceSettings) -> None:
+    """Set up logs and traces of the process. The first service that names a collector decides where traces go."""
+    global _exporting
+    _install(json_logs=settings.json_logs, strict=settings.strict_telemetry)
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Bridge) for handler in root.handlers):
+        root.addHandler(_Bridge(logging.WARNING))
+    # Access lines carry addresses and query strings of people; the metrics and spans say what is needed.
+    logging.getLogger("uvicorn.access").disabled = True
+    if settings.otlp_endpoint and not _exporting:
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+        secure = settings.otlp_endpoint.startswith("https://")
+        add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint, insecure=not secure)))
+        _exporting = True
+
+
+# --- Traces ---------------------------------------------------------------------------------------------------------
+
+_exporting = False
+_provider = TracerProvider(resource=Resource.create({"service.name": "xaso"}), shutdown_on_exit=False)
+_tracer = _provider.get_tracer("xaso")
+_w3c = TraceContextTextMapPropagator()
+
+
+def add_span_processor(processor: SpanProcessor) -> None:
+    """Send finished spans to ``processor`` as well."""
+    _provider.add_span_processor(processor)
+
+
+@contextmanager
+def recorded_spans() -> Iterator[InMemorySpanExporter]:
+    """Keep the spans that finish inside the block in memory, for tests and the doctor."""
+    exporter = InMemorySpanExporter()
+    add_span_processor(SimpleSpanProcessor(exporter))
+    try:
+        yield exporter
+    finally:
+        exporter.shutdown()
+
+
+def flush(seconds: float = 5.0) -> None:
+    """Hand over what the batch exporter still holds; called once at stop."""
+    _provider.force_flush(int(seconds * 1000))
+
+
+def _context_of(traceparent: str | None) -> Context | None:
+    return _w3c.extract({"traceparent": traceparent}, Context()) if traceparent else None
+
+
+def current_traceparent() -> str:
+    """The W3C ``traceparent`` of the current span; empty outside of any."""
+    carrier: dict[str, str] = {}
+    _w3c.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+@contextmanager
+def span(
+    name: str, traceparent: str | None = None, *, kind: SpanKind = SpanKind.INTERNAL, **attributes: Any
+) -> Iterator[Span]:
+    """A span around the block, child of ``traceparent`` where one is given, else of the current span.
+
+    Attributes are keywords registered in ``SPAN_ATTRIBUTES``. An exception marks the span as failed with its type only.
+    """
+    context = _context_of(traceparent)
+    service = _service.get()
+    named = _named({"service": service, **attributes} if service else attributes)
+    with _tracer.start_as_current_span(
+        name, context=context, kind=kind, attributes=named, record_exception=False, set_status_on_exception=False
+    ) as current:
+        try:
+            yield current
+        except BaseException as error:
+            current.set_status(Status(StatusCode.ERROR, type(error).__name__))
+            raise
+
+
+def annotate(current: Span, **attributes: Any) -> None:
+    """Add registered attributes to a span that runs."""
+    current.set_attributes(_named(attributes))
+
+
+def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(attributes.keys() - SPAN_ATTRIBUTES.keys())
+    if unknown and _strict:
+        raise UnregisteredName(f"span attributes not registered in chassis/telemetry.py: {', '.join(unknown)}")
+    return {
+        SPAN_ATTRIBUTES[key]: value if isinstance(value, str | bool | int | float) else str(value)
+        for key, value in attributes.items()
+        if key in SPAN_ATTRIBUTES and value is not None
+    }
+
+
+# --- HTTP -----------------------------------------------------------------------------------------------------------
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_QUIET = ("/healthz", "/readyz", "/metrics")
+
+
+class HttpTelemetry:
+    """ASGI middleware: a server span, the request's duration by route template, and the service's name for logs.
+
+    Unrouted requests share the route ``unmatched``: addresses that clients make up must not grow the metrics.
+    """
+
+    def __init__(self, app: App, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or str(scope.get("path", "")).endswith(_QUIET):
+            await self._app(scope, receive, send)
+            return
+        method = str(scope["method"]) if scope["method"] in _METHODS else "OTHER"
+        headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
+        traceparent = next((value.decode("latin-1") for key, value in headers if key == b"traceparent"), None)
+        started, seen = time.perf_counter(), _Seen()
+
+        async def observed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                seen.start(message, time.perf_counter() - started)
+            await send(message)
+
+        with serving(self._service), span(method, traceparent, kind=SpanKind.SERVER, http_method=method) as current:
+            HTTP_IN_FLIGHT.labels(self._service).inc()
+            try:
+                await self._app(scope, receive, observed)
+            finally:
+                HTTP_IN_FLIGHT.labels(self._service).dec()
+                route = _route(scope)
+                duration = seen.first_byte if seen.stream else time.perf_counter() - started
+                HTTP_DURATION.labels(self._service, method, route, str(seen.status)).observe(duration)
+                current.update_name(f"{method} {route}")
+                annotate(current, http_route=route, http_status=seen.status)
+                if seen.status >= 500:
+                    current.set_status(Status(StatusCode.ERROR))
+
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class _Seen:
+    """What was seen of a response; 500 until it starts, because an exception then ends it."""
+
+    status = 500
+    stream = False
+    first_byte = 0.0
+
+    def start(self, message: Message, elapsed: float) -> None:
+        self.status, self.first_byte = int(message["status"]), elapsed
+        self.stream = any(
+            key.lower() == b"content-type" and value.startswith(b"text/event-stream")
+            for key, value in message.get("headers", ())
+        )
+
+
+def _route(scope: Scope) -> str:
+    template = getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None)
+    return str(template) if template else "unmatched"
+
+
+_install(json_logs=True, strict=False)

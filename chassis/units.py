@@ -1,0 +1,161 @@
+"""Owns a service's projection of administrative units: which unit a code names on a date, and what lies above it.
+
+A unit's identity is its code and the first day of its validity: after a reorganisation a code may name another extent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.db import now, unit_table
+from chassis.errors import DomainError, Kind
+from chassis.text import fold
+
+LEVELS = ("province", "district", "commune", "village")
+VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+
+
+class UnknownUnit(DomainError):
+    code = "unknown_unit"
+    kind = Kind.NOT_FOUND
+    message = "Không có đơn vị hành chính mã {unit}."
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An administrative unit during one stretch of validity; `valid_to` is the first day it no longer exists."""
+
+    code: str
+    name: str
+    level: str
+    kind: str
+    parent: str
+    path: str
+    valid_from: date
+    valid_to: date | None = None
+
+    @property
+    def codes(self) -> list[str]:
+        """The codes of the path, from the province down to the unit itself."""
+        return self.path.split("/")
+
+    @property
+    def commune(self) -> str:
+        """The code of the commune the unit is or lies in; for a unit above communes, its own code."""
+        codes = self.codes
+        return codes[-2] if self.level == "village" and len(codes) > 1 else self.code
+
+
+def today() -> date:
+    """The present day in Việt Nam."""
+    return now().astimezone(VIETNAM).date()
+
+
+def _unit(row: Any) -> Unit:
+    return Unit(row.code, row.name, row.level, row.kind, row.parent, row.path, row.valid_from, row.valid_to)
+
+
+def _valid(as_of: date) -> sa.ColumnElement[bool]:
+    c = unit_table.c
+    return sa.and_(c.valid_from <= as_of, sa.or_(c.valid_to.is_(None), c.valid_to > as_of))
+
+
+async def find(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit | None:
+    """The unit that `code` names on `as_of` (default: today), or None."""
+    query = sa.select(unit_table).where(unit_table.c.code == code, _valid(as_of or today()))
+    row = (await tx.execute(query)).first()
+    return _unit(row) if row else None
+
+
+async def get(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit:
+    """The unit that `code` names on `as_of`; raises UnknownUnit."""
+    unit = await find(tx, code, as_of)
+    if unit is None:
+        raise UnknownUnit(unit=code[:40])
+    return unit
+
+
+async def children(tx: AsyncSession, code: str, as_of: date | None = None) -> list[Unit]:
+    """The units directly below `code`, by code."""
+    query = sa.select(unit_table).where(unit_table.c.parent == code, _valid(as_of or today()))
+    return [_unit(r) for r in await tx.execute(query.order_by(unit_table.c.code))]
+
+
+async def breadcrumb(tx: AsyncSession, unit: Unit) -> list[Unit]:
+    """The units from the province down to `unit` itself, in one query."""
+    query = sa.select(unit_table).where(unit_table.c.code.in_(unit.codes), _valid(today()))
+    by_code = {r.code: _unit(r) for r in await tx.execute(query)}
+    return [by_code[c] for c in unit.codes if c in by_code]
+
+
+async def search(
+    tx: AsyncSession,
+    *,
+    level: str | None = None,
+    parent: str | None = None,
+    within: str | None = None,
+    q: str | None = None,
+    as_of: date | None = None,
+    limit: int = 50,
+    after: str | None = None,
+) -> list[Unit]:
+    """Units valid on `as_of`, by code, keyset-paged on the code; returns up to `limit` + 1 so that a caller sees more.
+
+    `parent` is the code directly above; `within` a path prefix; `q` a part of the name, with or without marks.
+    """
+    c = unit_table.c
+    query = sa.select(unit_table).where(_valid(as_of or today()))
+    if level:
+        query = query.where(c.level == level)
+    if parent:
+        query = query.where(c.parent == parent)
+    if within:
+        query = query.where(sa.or_(c.path == within, c.path.startswith(f"{within}/", autoescape=True)))
+    if q:
+        query = query.where(sa.func.xaso_fold(c.name).contains(fold(q), autoescape=True))
+    if after:
+        query = query.where(c.code > after)
+    return [_unit(r) for r in await tx.execute(query.order_by(c.code, c.valid_from).limit(limit + 1))]
+
+
+async def project(tx: AsyncSession, unit: Unit, sequence: int = 0) -> None:
+    """Store `unit` as its owner last described it; an older description than the stored one changes nothing."""
+    values = {
+        "code": unit.code,
+        "valid_from": unit.valid_from,
+        "valid_to": unit.valid_to,
+        "name": unit.name,
+        "level": unit.level,
+        "kind": unit.kind,
+        "parent": unit.parent,
+        "path": unit.path,
+        "sequence": sequence,
+    }
+    statement = insert(unit_table).values(values)
+    updated = {k: statement.excluded[k] for k in values if k not in ("code", "valid_from")}
+    await tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["code", "valid_from"], set_=updated, where=unit_table.c.sequence <= sequence
+        )
+    )
+
+
+def from_message(message: Any) -> Unit:
+    """A unit from the identity service's message of the same name (fields as in `xaso.identity.v1.Unit`)."""
+    return Unit(
+        code=message.code,
+        name=message.name,
+        level=message.level,
+        kind=message.kind,
+        parent=message.parent,
+        path=message.path,
+        valid_from=date.fromisoformat(message.valid_from),
+        valid_to=date.fromisoformat(message.valid_to) if message.valid_to else None,
+    )

@@ -1,0 +1,96 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Unit(_message.Message):
+    __slots__ = ("code", "name", "level", "kind", "parent", "path", "valid_from", "valid_to")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    VALID_FROM_FIELD_NUMBER: _ClassVar[int]
+    VALID_TO_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    name: str
+    level: str
+    kind: str
+    parent: str
+    path: str
+    valid_from: str
+    valid_to: str
+    def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., level: _Optional[str] = ..., kind: _Optional[str] = ..., parent: _Optional[str] = ..., path: _Optional[str] = ..., valid_from: _Optional[str] = ..., valid_to: _Optional[str] = ...) -> None: ...
+
+class UnitEntered(_message.Message):
+    __slots__ = ("unit",)
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    unit: Unit
+    def __init__(self, unit: _Optional[_Union[Unit, _Mapping]] = ...) -> None: ...
+
+class UnitChanged(_message.Message):
+    __slots__ = ("unit",)
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    unit: Unit
+    def __init__(self, unit: _Optional[_Union[Unit, _Mapping]] = ...) -> None: ...
+
+class UnitEnded(_message.Message):
+    __slots__ = ("unit",)
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    unit: Unit
+    def __init__(self, unit: _Optional[_Union[Unit, _Mapping]] = ...) -> None: ...
+
+class DigitalTeam(_message.Message):
+    __slots__ = ("id", "unit", "name", "member_count", "registered_on", "last_activity_on", "activities_by_year", "dissolved_on")
+    class ActivitiesByYearEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEMBER_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_ON_FIELD_NUMBER: _ClassVar[int]
+    LAST_ACTIVITY_ON_FIELD_NUMBER: _ClassVar[int]
+    ACTIVITIES_BY_YEAR_FIELD_NUMBER: _ClassVar[int]
+    DISSOLVED_ON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    name: str
+    member_count: int
+    registered_on: str
+    last_activity_on: str
+    activities_by_year: _containers.ScalarMap[int, int]
+    dissolved_on: str
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., name: _Optional[str] = ..., member_count: _Optional[int] = ..., registered_on: _Optional[str] = ..., last_activity_on: _Optional[str] = ..., activities_by_year: _Optional[_Mapping[int, int]] = ..., dissolved_on: _Optional[str] = ...) -> None: ...
+
+class DigitalTeamRegistered(_message.Message):
+    __slots__ = ("team",)
+    TEAM_FIELD_NUMBER: _ClassVar[int]
+    team: DigitalTeam
+    def __init__(self, team: _Optional[_Union[DigitalTeam, _Mapping]] = ...) -> None: ...
+
+class DigitalTeamActivityLogged(_message.Message):
+    __slots__ = ("team",)
+    TEAM_FIELD_NUMBER: _ClassVar[int]
+    team: DigitalTeam
+    def __init__(self, team: _Optional[_Union[DigitalTeam, _Mapping]] = ...) -> None: ...
+
+class DigitalTeamDissolved(_message.Message):
+    __slots__ = ("team",)
+    TEAM_FIELD_NUMBER: _ClassVar[int]
+    team: DigitalTeam
+    def __init__(self, team: _Optional[_Union[DigitalTeam, _Mapping]] = ...) -> None: ...
+
+class ResidentErased(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...

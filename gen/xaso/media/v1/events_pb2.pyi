@@ -1,0 +1,103 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Loudspeaker(_message.Message):
+    __slots__ = ("id", "unit", "name", "state", "state_since", "smart", "in_service", "last_acknowledged_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    SMART_FIELD_NUMBER: _ClassVar[int]
+    IN_SERVICE_FIELD_NUMBER: _ClassVar[int]
+    LAST_ACKNOWLEDGED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    name: str
+    state: str
+    state_since: _timestamp_pb2.Timestamp
+    smart: bool
+    in_service: bool
+    last_acknowledged_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[str] = ..., state_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., smart: _Optional[bool] = ..., in_service: _Optional[bool] = ..., last_acknowledged_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class LoudspeakerRegistered(_message.Message):
+    __slots__ = ("loudspeaker",)
+    LOUDSPEAKER_FIELD_NUMBER: _ClassVar[int]
+    loudspeaker: Loudspeaker
+    def __init__(self, loudspeaker: _Optional[_Union[Loudspeaker, _Mapping]] = ...) -> None: ...
+
+class LoudspeakerStateChanged(_message.Message):
+    __slots__ = ("loudspeaker",)
+    LOUDSPEAKER_FIELD_NUMBER: _ClassVar[int]
+    loudspeaker: Loudspeaker
+    def __init__(self, loudspeaker: _Optional[_Union[Loudspeaker, _Mapping]] = ...) -> None: ...
+
+class LoudspeakerRetired(_message.Message):
+    __slots__ = ("loudspeaker",)
+    LOUDSPEAKER_FIELD_NUMBER: _ClassVar[int]
+    loudspeaker: Loudspeaker
+    def __init__(self, loudspeaker: _Optional[_Union[Loudspeaker, _Mapping]] = ...) -> None: ...
+
+class BulletinAcknowledged(_message.Message):
+    __slots__ = ("bulletin_id", "loudspeaker")
+    BULLETIN_ID_FIELD_NUMBER: _ClassVar[int]
+    LOUDSPEAKER_FIELD_NUMBER: _ClassVar[int]
+    bulletin_id: str
+    loudspeaker: Loudspeaker
+    def __init__(self, bulletin_id: _Optional[str] = ..., loudspeaker: _Optional[_Union[Loudspeaker, _Mapping]] = ...) -> None: ...
+
+class VillageAudibilityChanged(_message.Message):
+    __slots__ = ("unit", "clusters", "clusters_in_earshot")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_IN_EARSHOT_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    clusters: int
+    clusters_in_earshot: int
+    def __init__(self, unit: _Optional[str] = ..., clusters: _Optional[int] = ..., clusters_in_earshot: _Optional[int] = ...) -> None: ...
+
+class Camera(_message.Message):
+    __slots__ = ("id", "unit", "name", "place", "state", "state_since", "in_hub", "retired")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    IN_HUB_FIELD_NUMBER: _ClassVar[int]
+    RETIRED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    name: str
+    place: str
+    state: str
+    state_since: _timestamp_pb2.Timestamp
+    in_hub: bool
+    retired: bool
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., name: _Optional[str] = ..., place: _Optional[str] = ..., state: _Optional[str] = ..., state_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_hub: _Optional[bool] = ..., retired: _Optional[bool] = ...) -> None: ...
+
+class CameraRegistered(_message.Message):
+    __slots__ = ("camera",)
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    camera: Camera
+    def __init__(self, camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...
+
+class CameraStateChanged(_message.Message):
+    __slots__ = ("camera",)
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    camera: Camera
+    def __init__(self, camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...
+
+class CameraRetired(_message.Message):
+    __slots__ = ("camera",)
+    CAMERA_FIELD_NUMBER: _ClassVar[int]
+    camera: Camera
+    def __init__(self, camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,300 @@
+"""Real processes are killed (`kill -9`) at the worst moments: nothing acknowledged is lost, nothing counts twice.
+
+The writer and the reader of the ledger run as processes of their own on a PostgreSQL and a Kafka of their own. A client
+keeps what it was told; at the end the checker holds that against what took effect. That the checker can see is proven
+by planted faults that it must report.
+"""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from chassis import migrations
+from launcher.kafka import EmbeddedKafka
+from launcher.postgres import EmbeddedPostgres
+from tests.support.ledger.app import PACKAGE, LedgerSettings
+from tests.support.ledger.check import Effect, Told, check
+from tests.support.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+SUBJECTS = 5
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@dataclass
+class Side:
+    """The writer or the reader as a process."""
+
+    role: str
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, fault: str = "") -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.ledger", self.role, *([fault] if fault else [])],
+                cwd=ROOT,
+                env={**os.environ, **self.environment},
+                stdout=log,
+                stderr=log,
+            )
+
+    async def died(self) -> bool:
+        """Wait until the process has been killed by its fault."""
+        assert self.process is not None
+        code = await asyncio.to_thread(self.process.wait, 60)
+        return code == -9
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+
+@dataclass
+class World:
+    """Two databases, a broker, the two processes, and what the client was told."""
+
+    postgres: EmbeddedPostgres
+    kafka: EmbeddedKafka
+    writer: Side
+    reader: Side
+    base_url: str
+    reader_dsn: str
+    writer_dsn: str
+    told: Told = field(default_factory=Told)
+    written: int = 0
+
+    async def up(self) -> None:
+        """Wait until the writer answers."""
+
+        async def answers() -> bool:
+            async with httpx.AsyncClient(base_url=self.base_url) as client:
+                try:
+                    return (await client.get("/ledger/readyz")).status_code == 200
+                except httpx.HTTPError:
+                    return False
+
+        await eventually(answers, seconds=60, pause=0.1)
+
+    async def write(self, count: int, fault: str = "", *, concurrency: int = 4, pause: float = 0.0) -> None:
+        """Write `count` entries and note what each was told."""
+        numbers = iter(range(count))
+
+        async def client_loop(client: httpx.AsyncClient) -> None:
+            for _ in numbers:
+                entry = str(uuid.uuid4())
+                self.written += 1
+                body = {"id": entry, "subject": f"s{self.written % SUBJECTS}", "n": self.written}
+                try:
+                    answer = await client.post("/ledger/api/v1/entries", json=body, headers={"x-fault": fault})
+                    self.told.take(entry, answer.status_code)
+                except httpx.HTTPError:
+                    self.told.take(entry, None)
+                await asyncio.sleep(pause)
+
+        async with httpx.AsyncClient(base_url=self.base_url, timeout=20) as client:
+            await asyncio.gather(*(client_loop(client) for _ in range(concurrency)))
+
+    async def effects(self) -> list[Effect]:
+        connection = await asyncpg.connect(self.reader_dsn)
+        try:
+            rows = await connection.fetch("SELECT entry, subject, sequence FROM effect ORDER BY position")
+        finally:
+            await connection.close()
+        return [Effect(r["entry"], r["subject"], r["sequence"]) for r in rows]
+
+    async def settled(self, seconds: float = 90) -> list[str]:
+        """Wait until everything committed has been published and taken effect, then check."""
+
+        async def quiet() -> bool:
+            try:
+                connection = await asyncpg.connect(self.writer_dsn, timeout=5)
+            except (OSError, TimeoutError, asyncpg.PostgresError):
+                return False
+            try:
+                waiting = await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+                entries = {r["id"] for r in await connection.fetch("SELECT id FROM entry")}
+            finally:
+                await connection.close()
+            return not waiting and entries <= {e.entry for e in await self.effects()}
+
+        await eventually(quiet, seconds=seconds, pause=0.2)
+        return check(self.told, await self.effects())
+
+
+@pytest.fixture
+async def world(tmp_path: Path, postgres_of_own: EmbeddedPostgres, kafka_of_own: EmbeddedKafka) -> AsyncIterator[World]:
+    postgres, kafka = postgres_of_own.start(), kafka_of_own.start()
+    port = free_port()
+    urls = {role: postgres.create_database(f"ledger_{role}", "secret") for role in ("writer", "reader")}
+    sides = {}
+    for role, url in urls.items():
+        await migrations.upgrade(LedgerSettings(database_url=url), PACKAGE)
+        environment = {
+            "LEDGER_NAME": "ledger" if role == "writer" else "ledger-reader",
+            "LEDGER_DATABASE_URL": url,
+            "LEDGER_KAFKA": kafka.bootstrap,
+            "LEDGER_PORT": str(port) if role == "writer" else "0",
+            "LEDGER_JWKS_JSON": '{"keys":[]}',
+            "LEDGER_RELAY_POLL_SECONDS": "0.2",
+            "LEDGER_SEND_DEADLINE_SECONDS": "3",
+        }
+        sides[role] = Side(role, environment, tmp_path / f"{role}.log")
+    plain: Callable[[str], str] = lambda url: url.replace("+asyncpg", "")  # noqa: E731 - one use, one line.
+    made = World(
+        postgres,
+        kafka,
+        sides["writer"],
+        sides["reader"],
+        f"http://127.0.0.1:{port}",
+        plain(urls["reader"]),
+        plain(urls["writer"]),
+    )
+    try:
+        yield made
+    finally:
+        made.writer.kill()
+        made.reader.kill()
+
+
+async def test_service_killed_before_its_commit(world: World) -> None:
+    world.reader.start()
+    world.writer.start()
+    await world.up()
+    await world.write(20)
+    await world.write(1, "before-commit", concurrency=1)
+    assert await world.writer.died()
+    assert len(world.told.unknown) == 1
+    world.writer.start()
+    await world.up()
+    await world.write(20)
+    assert await world.settled() == []
+    assert world.told.unknown[0] not in {e.entry for e in await world.effects()}
+
+
+@pytest.mark.parametrize("fault", ["send", "mark"])
+async def test_relay_killed_around_its_send(world: World, fault: str) -> None:
+    world.reader.start()
+    world.writer.start(fault)
+    await world.up()
+    await world.write(10)
+    assert await world.writer.died()
+    world.writer.start()
+    await world.up()
+    await world.write(20)
+    assert world.told.acknowledged
+    assert await world.settled() == []
+
+
+async def test_consumer_killed_between_effect_and_offset(world: World) -> None:
+    world.writer.start()
+    await world.up()
+    await world.write(30)
+    world.reader.start("offset")
+    assert await world.reader.died()
+    assert await world.effects(), "the effect was committed before the process died"
+    world.reader.start()
+    await world.write(10)
+    assert await world.settled() == []
+
+
+async def test_broker_killed_under_load(world: World) -> None:
+    world.reader.start()
+    world.writer.start()
+    await world.up()
+    load = asyncio.create_task(world.write(300, pause=0.02))
+    await eventually(lambda: len(world.told.acknowledged) > 60)
+    world.kafka.kill()
+    await eventually(lambda: len(world.told.acknowledged) > 160)
+    await asyncio.to_thread(world.kafka.start)
+    await load
+    assert not world.told.failed
+    assert not world.told.unknown, "a broker that is away must not disturb a write"
+    assert await world.settled() == []
+
+
+async def test_broker_replaced_by_an_empty_one(world: World) -> None:
+    """The outbox refills it, and offsets of the lost log neither skip nor block."""
+    world.reader.start()
+    world.writer.start()
+    await world.up()
+    await world.write(120)
+    assert await world.settled() == []
+    world.kafka.kill()
+    await world.write(40)
+    await asyncio.to_thread(world.kafka.wipe)
+    await world.write(40)
+    assert await world.settled() == []
+    world.reader.kill()
+    world.reader.start()
+    await world.write(20)
+    assert await world.settled() == []
+
+
+async def test_postmaster_killed_under_writes(world: World) -> None:
+    world.reader.start()
+    world.writer.start()
+    await world.up()
+    load = asyncio.create_task(world.write(300, pause=0.02))
+    await eventually(lambda: len(world.told.acknowledged) > 60)
+    world.postgres.kill()
+    await eventually(lambda: len(world.told.unknown) > 5)
+    await asyncio.to_thread(world.postgres.start)
+    await load
+    await world.up()
+    await world.write(20)
+    assert len(world.told.acknowledged) > 80
+    assert await world.settled() == []
+
+
+async def test_the_checker_sees_a_planted_double(world: World) -> None:
+    world.writer.start()
+    await world.up()
+    await world.write(20)
+    world.reader.start("twice")
+    findings = await world.settled()
+    assert any(f.startswith("doubled") for f in findings), findings
+
+
+async def test_the_checker_sees_a_planted_loss(world: World) -> None:
+    world.reader.start()
+    world.writer.start("lose")
+    await world.up()
+    await world.write(40)
+
+    async def published() -> bool:
+        connection = await asyncpg.connect(world.writer_dsn)
+        try:
+            waiting = await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+        finally:
+            await connection.close()
+        return not waiting and len(await world.effects()) >= 30
+
+    await eventually(published, seconds=60)
+    findings = check(world.told, await world.effects())
+    assert any(f.startswith("lost") for f in findings), findings
+
+
+def test_the_checker_sees_ghosts_strangers_and_disorder() -> None:
+    told = Told(acknowledged=["a", "b"], failed=["c"], unknown=["d"])
+    effects = [Effect("b", "s", 2), Effect("a", "s", 1), Effect("c", "t", 1), Effect("x", "u", 1)]
+    kinds = {finding.split(":")[0] for finding in check(told, effects)}
+    assert kinds == {"disorder", "ghost", "stranger"}
+    assert check(told, [Effect("a", "s", 1), Effect("b", "s", 2)]) == []

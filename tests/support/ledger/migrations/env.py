@@ -1,0 +1,5 @@
+"""Runs the ledger's migrations on the connection the chassis hands over."""
+
+from chassis.migrations import run
+
+run()

@@ -1,0 +1,12 @@
+"""The chassis's tables."""
+
+from alembic import op
+
+from chassis.migrations import create_chassis_tables
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_chassis_tables(op)
