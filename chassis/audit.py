@@ -152,18 +152,29 @@ _SEAL = (
 class Sealer:
     """Chains new rows every ``interval`` seconds and appends a signed checkpoint at most every ``every`` seconds.
 
+    At start and every ``verify_every`` seconds it verifies the whole log: findings go to the log and to the metric
+    ``xaso_audit_findings``, on which an alert rests.
+
     Several processes may run one: they take turns by a lock in the database. Without ``settings.audit_checkpoints``
     rows are chained but a rewrite of the whole log cannot be shown; this is logged at start.
     """
 
     def __init__(
-        self, settings: ServiceSettings, sessions: Sessions, *, interval: float = 2.0, every: float = 10.0
+        self,
+        settings: ServiceSettings,
+        sessions: Sessions,
+        *,
+        interval: float = 2.0,
+        every: float = 10.0,
+        verify_every: float = 86_400.0,
     ) -> None:
         self._service = settings.name
         self._sessions = sessions
         self._checkpoints = Checkpoints.of(settings)
         self._interval = interval
         self._every = every
+        self._verify_every = verify_every
+        self._verified: float | None = None
         self._noted = 0.0
 
     async def run(self) -> None:
@@ -174,6 +185,7 @@ class Sealer:
             while True:
                 try:
                     await self.round()
+                    await self._check_when_due()
                 except Exception as error:
                     if not is_transient(error):
                         log.error("audit_seal_failed", error=type(error).__name__, exc_info=error)
@@ -184,6 +196,10 @@ class Sealer:
 
     async def round(self, *, note: bool = False) -> int:
         """Seal what is there and note a checkpoint where one is due or asked for; returns how many rows."""
+        async with self._sessions.read() as tx:
+            waiting = await tx.scalar(sa.select(sa.func.count()).where(audit_table.c.chain.is_(None)))
+        # Set before sealing, so that the number grows where sealing itself fails.
+        telemetry.AUDIT_UNSEALED.labels(self._service).set(waiting or 0)
         total = 0
         while True:
             async with self._sessions.begin() as tx:
@@ -199,6 +215,21 @@ class Sealer:
             await asyncio.to_thread(self._checkpoints.append, chain, digest)
             self._noted = clock
         return total
+
+    async def check(self) -> list[Finding]:
+        """Verify the log now; findings are logged and measured."""
+        async with self._sessions.read() as tx:
+            findings = await verify(tx, self._checkpoints)
+        telemetry.AUDIT_FINDINGS.labels(self._service).set(len(findings))
+        for finding in findings[:20]:
+            log.error("audit_finding", finding=finding.kind, sequence=finding.chain, hint=finding.detail)
+        return findings
+
+    async def _check_when_due(self) -> None:
+        clock = asyncio.get_running_loop().time()
+        if self._verified is None or clock - self._verified >= self._verify_every:
+            self._verified = clock
+            await self.check()
 
     async def _last_words(self) -> None:
         try:
@@ -229,7 +260,7 @@ async def verify(tx: AsyncSession, checkpoints: Checkpoints | None) -> list[Find
     findings: list[Finding] = []
     notes: dict[int, bytes] = {}
     if checkpoints is not None:
-        noted, trouble = checkpoints.load()
+        noted, trouble = await asyncio.to_thread(checkpoints.load)
         findings += [Finding("checkpoint_lost" if lost else "checkpoint_forged", 0, text) for lost, text in trouble]
         notes = _by_chain(noted, findings)
     expected, previous = 1, GENESIS

@@ -24,7 +24,7 @@ from google.protobuf.message import DecodeError, Message
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import dead_letters, inbox, kafka, telemetry
-from chassis.db import Sessions, is_transient
+from chassis.db import Sessions, is_transient, now
 from chassis.settings import ServiceSettings
 
 log = telemetry.logger(__name__)
@@ -32,6 +32,7 @@ log = telemetry.logger(__name__)
 M = TypeVar("M", bound=Message)
 CLUSTER_CHECK_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 5.0
+FETCH_DEADLINE_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,7 @@ class Consumer:
                 await self._life()
             except Halted as error:
                 self.halted = str(error)
+                telemetry.CONSUMER_STOPPED.labels(self.settings.name).set(1)
                 log.error("consumer_halted", error=str(error))
                 await asyncio.Event().wait()
             except (KafkaError, OSError, TimeoutError) as error:
@@ -183,7 +185,8 @@ class Consumer:
                 await consumer.start()
             self.connected = True
             while True:
-                batches = await consumer.getmany(timeout_ms=250, max_records=self.settings.consumer_batch)
+                async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
+                    batches = await consumer.getmany(timeout_ms=250, max_records=self.settings.consumer_batch)
                 if batches:
                     await self._take(consumer, batches)
                 if await self._cluster_changed():
@@ -205,7 +208,8 @@ class Consumer:
         await self.process(records)
         offsets = {partition: batch[-1].offset + 1 for partition, batch in batches.items()}
         try:
-            await consumer.commit(offsets)
+            async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
+                await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError):
             # The partitions went to another member meanwhile: it reads these events again and the inbox absorbs them.
             log.info("consumer_commit_refused")
@@ -235,11 +239,13 @@ class Consumer:
                     fresh = await self.registry.apply(tx, events)
                 self._count("applied", fresh)
                 self._count("duplicate", len(events) - fresh)
+                self._measure_delay(events[-1])
                 return
             except Exception as error:
                 if not is_transient(error):
                     await self._one_by_one(records)
                     return
+                telemetry.CONSUMER_RETRIES.labels(self.settings.name).inc()
                 log.warning("consumer_waits", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -267,7 +273,7 @@ class Consumer:
                 if not is_transient(error):
                     tries += 1
                     if tries >= self.settings.consumer_tries:
-                        await self._bury(record, f"{type(error).__name__}: {error}", tries)
+                        await self._bury(record, telemetry.describe(error), tries)
                         return
                 log.warning("consumer_retries", error=type(error).__name__, count=tries)
                 await asyncio.sleep(pause)
@@ -301,6 +307,10 @@ class Consumer:
                 f"{len(self._deaths)} dead letters within {self.settings.dead_letter_window_seconds} s: "
                 "mend the cause, then restart the consumer"
             )
+
+    def _measure_delay(self, event: Event[Any]) -> None:
+        delay = (now() - event.time).total_seconds()
+        telemetry.EVENT_DELAY.labels(self.settings.name).observe(max(0.0, delay))
 
     def _count(self, outcome: str, count: int) -> None:
         if count:

@@ -165,6 +165,8 @@ def make_engine(settings: ServiceSettings) -> AsyncEngine:
         max_overflow=settings.pool_size,
         pool_pre_ping=False,
         pool_recycle=1800,
+        # The text of an error would quote the values of the statement, and with them people's data.
+        hide_parameters=True,
         connect_args={
             "timeout": 5,
             "command_timeout": 60,

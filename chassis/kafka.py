@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import contextlib
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,6 +15,7 @@ from chassis.settings import ServiceSettings
 
 METADATA_MAX_AGE_MS = 5_000
 REQUEST_TIMEOUT_MS = 10_000
+ADMIN_DEADLINE_SECONDS = 5.0
 
 
 def producer(settings: ServiceSettings) -> AIOKafkaProducer:
@@ -49,11 +52,24 @@ def consumer(settings: ServiceSettings, topics: Iterable[str], group: str) -> AI
     )
 
 
+@asynccontextmanager
+async def _admin(settings: ServiceSettings) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for one question. It has a hard deadline: a broker that is just starting may take a question and forget
+    it, and the library waits without end.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    async with asyncio.timeout(ADMIN_DEADLINE_SECONDS):
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            with contextlib.suppress(KafkaError, OSError):
+                await admin.close()
+
+
 async def ensure_topics(settings: ServiceSettings, topics: Iterable[str]) -> None:
     """Create the topics that do not exist yet; raises the broker's error where one cannot be created."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    await admin.start()
-    try:
+    async with _admin(settings) as admin:
         missing = sorted(set(topics) - set(await admin.list_topics()))
         if not missing:
             return
@@ -63,18 +79,30 @@ async def ensure_topics(settings: ServiceSettings, topics: Iterable[str]) -> Non
         for name, code, *_ in answer.topic_errors:
             if code not in (NoError.errno, TopicAlreadyExistsError.errno):
                 raise for_code(code)(name)
-    finally:
-        await admin.close()
 
 
 async def cluster_id(settings: ServiceSettings) -> str:
     """The identity of the cluster behind the address: another one means that the log was lost or replaced."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    await admin.start()
-    try:
+    async with _admin(settings) as admin:
         return str((await admin.describe_cluster())["cluster_id"])
-    finally:
-        await admin.close()
+
+
+async def abandon(producer: AIOKafkaProducer, seconds: float = 5.0) -> None:
+    """End a producer that is in doubt without letting it send what it still holds.
+
+    `stop` would go on trying: a late delivery, after a fresh producer has begun, would mix up the order of a key. The
+    library has no public way to drop its backlog, so its sending task is ended first.
+    """
+    sender = producer._sender
+    producer._closed = True
+    try:
+        async with asyncio.timeout(seconds):
+            if sender is not None:
+                await sender.close()
+            await producer.client.close()
+    except (TimeoutError, KafkaError, OSError, asyncio.CancelledError):
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
 
 
 async def close_quietly(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float = 5.0) -> None:

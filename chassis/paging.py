@@ -29,7 +29,8 @@ class PageOf(Generic[T]):
 
 def encode_cursor(values: Sequence[Any]) -> str:
     """A cursor from the sort values of the last item of a page; values are JSON types, UUIDs or instants."""
-    return base64.urlsafe_b64encode(orjson.dumps(list(values))).rstrip(b"=").decode()
+    # asyncpg answers with its own subclass of UUID, which orjson does not take for one.
+    return base64.urlsafe_b64encode(orjson.dumps(list(values), default=str)).rstrip(b"=").decode()
 
 
 def decode_cursor(cursor: str | None, length: int) -> list[Any] | None:

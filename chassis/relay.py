@@ -224,7 +224,7 @@ class Relay:
     async def _drop_producer(self) -> None:
         if self._producer is not None:
             producer, self._producer = self._producer, None
-            await kafka.close_quietly(producer)
+            await kafka.abandon(producer)
         self._topics.clear()
         self._cluster_checked = 0.0
 

@@ -376,8 +376,8 @@ def _claim(method: _Method, started: _Started, request: Message) -> Claim | None
     key = started.metadata.get("idempotency-key")
     if key is None:
         return None
-    principal = started.call.principal
-    who = principal.subject if principal is not None else "anyone"
+    # A key belongs to somebody: shared by all who give no name, it would hand one caller the answer of another.
+    who = me().subject
     digest = hashlib.sha256(request.SerializeToString(deterministic=True)).digest()
     return Claim(who, method.name, idempotency.checked_key(key), digest)
 

@@ -75,10 +75,11 @@ class _Outgoing:
     async def details(self, given: Any, *, stream: bool) -> grpc.aio.ClientCallDetails:
         """The call's details with a deadline, the token and the trace."""
         metadata = grpc.aio.Metadata(*(given.metadata or ()))
-        if self.tokens is not None and "authorization" not in metadata:
-            metadata["authorization"] = f"Bearer {await self.tokens.token()}"
-        if (traceparent := current_traceparent()) and "traceparent" not in metadata:
-            metadata["traceparent"] = traceparent
+        present = {key for key, _ in metadata}
+        if self.tokens is not None and "authorization" not in present:
+            metadata.add("authorization", f"Bearer {await self.tokens.token()}")
+        if (traceparent := current_traceparent()) and "traceparent" not in present:
+            metadata.add("traceparent", traceparent)
         timeout = given.timeout if given.timeout is not None else self._stream_timeout if stream else self._timeout
         return grpc.aio.ClientCallDetails(given.method, timeout, metadata, given.credentials, given.wait_for_ready)
 
@@ -96,7 +97,8 @@ class _UnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self, continuation: Callable[..., Awaitable[Any]], client_call_details: grpc.aio.ClientCallDetails, request: Any
     ) -> Any:
         details = await self._outgoing.details(client_call_details, stream=False)
-        repeatable = _name(details.method).startswith(READS) or "idempotency-key" in (details.metadata or ())
+        keyed = any(key == "idempotency-key" for key, _ in details.metadata or ())
+        repeatable = keyed or _name(details.method).startswith(READS)
         ends = time.monotonic() + (details.timeout or 0)
         renewed = False
         attempt = 1

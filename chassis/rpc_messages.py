@@ -55,7 +55,9 @@ def _clean_field(message: Message, field: FieldDescriptor, value: Any) -> Iterat
 
 
 def _clean_map(field: FieldDescriptor, value: Any) -> Iterator[tuple[str, bool]]:
-    kind = field.message_type.fields_by_name["value"].type
+    entry = field.message_type
+    assert entry is not None, "a map field has an entry type"  # noqa: S101 - it tells the type checker.
+    kind = entry.fields_by_name["value"].type
     for key in list(value):
         yield f"[{key}]", isinstance(key, str) and _bad(key)
         if kind == FieldDescriptor.TYPE_STRING:
@@ -68,9 +70,7 @@ def _clean_map(field: FieldDescriptor, value: Any) -> Iterator[tuple[str, bool]]
 
 
 def _is_map(field: FieldDescriptor) -> bool:
-    return bool(
-        field.type == FieldDescriptor.TYPE_MESSAGE and field.is_repeated and field.message_type.GetOptions().map_entry
-    )
+    return bool(field.message_type and field.is_repeated and field.message_type.GetOptions().map_entry)
 
 
 def text_is_plain(text: str) -> bool:

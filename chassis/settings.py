@@ -22,7 +22,9 @@ class ServiceSettings(BaseSettings):
     pool_size: int = Field(default=8, description="Connections kept open to PostgreSQL.")
     kafka: str = Field(default="127.0.0.1:9092", description="Kafka bootstrap servers, comma separated.")
     kafka_partitions: int = Field(default=4, description="Partitions of a topic that does not exist yet.")
-    kafka_replication: int = Field(default=1, description="Replicas of a topic that does not exist yet; 3 on a cluster.")
+    kafka_replication: int = Field(
+        default=1, description="Replicas of a topic that does not exist yet; 3 on a cluster."
+    )
     topic_prefix: str = Field(default="", description="Put before every topic and group name; tests use it.")
     public_url: str = Field(default="http://127.0.0.1:8080", description="The one origin that browsers see.")
     issuer: str = Field(default="", description="OpenID Connect issuer; default: public_url + /identity.")

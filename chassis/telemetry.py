@@ -7,11 +7,11 @@ production logs.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import sys
-import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
@@ -116,9 +116,6 @@ EVENTS_PUBLISHED = Counter(
     "xaso_events_published_total", "Events acknowledged by the broker.", ["service"], registry=REGISTRY
 )
 RELAY_FAILURES = Counter("xaso_relay_failures_total", "Failed rounds of the relay.", ["service"], registry=REGISTRY)
-RELAY_ACTIVE = Gauge(
-    "xaso_relay_active", "1 where this process holds the relay's lock.", ["service"], registry=REGISTRY
-)
 CONSUMER_LAG = Gauge(
     "xaso_consumer_lag", "Events of a partition not consumed yet.", ["service", "topic", "partition"], registry=REGISTRY
 )
@@ -134,9 +131,6 @@ EVENT_DELAY = Histogram(
     ["service"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0),
     registry=REGISTRY,
-)
-CONSUMER_RETRIES = Counter(
-    "xaso_consumer_retries_total", "Batches tried again after a passing trouble.", ["service"], registry=REGISTRY
 )
 CONSUMER_STOPPED = Gauge(
     "xaso_consumer_stopped",
@@ -271,8 +265,10 @@ def describe(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None and len(parts) < 5:
         facts = [str(value) for key in ("sqlstate", "constraint_name") if (value := getattr(seen, key, None))]
-        frames = traceback.extract_tb(seen.__traceback__)[-12:]
-        places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in frames)
+        frames = traceback.extract_tb(seen.__traceback__)
+        # Our own frames say who asked, the last one says where it broke; the library's way in between says nothing.
+        shown = [frame for frame in frames[:-1] if "site-packages" not in frame.filename][-10:] + frames[-1:]
+        places = " > ".join(f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno} {frame.name}" for frame in shown)
         parts.append(f"{type(seen).__module__}.{type(seen).__qualname__} {' '.join(facts)} at {places}")
         seen = seen.__cause__ or getattr(seen, "orig", None) or seen.__context__
     return "\n".join(reversed(parts))
@@ -358,11 +354,15 @@ def configure(settings: ServiceSettings) -> None:
         root.addHandler(_Bridge(logging.WARNING))
     # Access lines carry addresses and query strings of people; the metrics and spans say what is needed.
     logging.getLogger("uvicorn.access").disabled = True
+    # While a broker is away the client says so many times a second; the relay and the consumer say it once a round.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     if settings.otlp_endpoint and not _exporting:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
         secure = settings.otlp_endpoint.startswith("https://")
-        add_span_processor(BatchSpanProcessor(OTLPSpanExporter(settings.otlp_endpoint, insecure=not secure)))
+        exporter = OTLPSpanExporter(settings.otlp_endpoint, insecure=not secure, timeout=5)
+        add_span_processor(BatchSpanProcessor(exporter))
+        atexit.register(_provider.shutdown)
         _exporting = True
 
 
@@ -391,7 +391,7 @@ def recorded_spans() -> Iterator[InMemorySpanExporter]:
 
 
 def flush(seconds: float = 5.0) -> None:
-    """Hand over what the batch exporter still holds; called once at stop."""
+    """Hand over what the batch exporter still holds; at the end of the process this happens by itself."""
     _provider.force_flush(int(seconds * 1000))
 
 
@@ -443,77 +443,5 @@ def _named(attributes: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-# --- HTTP -----------------------------------------------------------------------------------------------------------
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_QUIET = ("/healthz", "/readyz", "/metrics")
-
-
-class HttpTelemetry:
-    """ASGI middleware: a server span, the request's duration by route template, and the service's name for logs.
-
-    Unrouted requests share the route ``unmatched``: addresses that clients make up must not grow the metrics.
-    """
-
-    def __init__(self, app: App, service: str) -> None:
-        self._app = app
-        self._service = service
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or str(scope.get("path", "")).endswith(_QUIET):
-            await self._app(scope, receive, send)
-            return
-        method = str(scope["method"]) if scope["method"] in _METHODS else "OTHER"
-        headers: Iterable[tuple[bytes, bytes]] = scope.get("headers", ())
-        traceparent = next((value.decode("latin-1") for key, value in headers if key == b"traceparent"), None)
-        started, seen = time.perf_counter(), _Seen()
-
-        async def observed(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                seen.start(message, time.perf_counter() - started)
-            await send(message)
-
-        with serving(self._service), span(method, traceparent, kind=SpanKind.SERVER, http_method=method) as current:
-            HTTP_IN_FLIGHT.labels(self._service).inc()
-            try:
-                await self._app(scope, receive, observed)
-            finally:
-                HTTP_IN_FLIGHT.labels(self._service).dec()
-                route = _route(scope)
-                duration = seen.first_byte if seen.stream else time.perf_counter() - started
-                HTTP_DURATION.labels(self._service, method, route, str(seen.status)).observe(duration)
-                current.update_name(f"{method} {route}")
-                annotate(current, http_route=route, http_status=seen.status)
-                if seen.status >= 500:
-                    current.set_status(Status(StatusCode.ERROR))
-
-
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class _Seen:
-    """What was seen of a response; 500 until it starts, because an exception then ends it."""
-
-    status = 500
-    stream = False
-    first_byte = 0.0
-
-    def start(self, message: Message, elapsed: float) -> None:
-        self.status, self.first_byte = int(message["status"]), elapsed
-        self.stream = any(
-            key.lower() == b"content-type" and value.startswith(b"text/event-stream")
-            for key, value in message.get("headers", ())
-        )
-
-
-def _route(scope: Scope) -> str:
-    template = getattr(scope.get("route"), "path_format", None) or getattr(scope.get("route"), "path", None)
-    return str(template) if template else "unmatched"
-
-
+# Until a service configures the process, lines are as they are in production.
 _install(json_logs=True, strict=False)

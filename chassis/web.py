@@ -23,14 +23,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
-from chassis import auth, idempotency, problems
+from chassis import auth, idempotency, problems, telemetry
 from chassis.db import Sessions as _Sessions
 from chassis.errors import CsrfRefused, Malformed, TooLarge, Unauthenticated
 from chassis.idempotency import Claim, Stored
 from chassis.pages import CSRF_COOKIE
 from chassis.pages import Page as _Page
 
-__all__ = ["ApiRouter", "MaybeMe", "Me", "MiB", "Page", "PageRouter", "Sessions", "Tx"]
+__all__ = ["ApiRouter", "MaybeMe", "Me", "MiB", "Page", "PageRouter", "Sessions", "Tx", "keep_changes"]
 
 MiB = 1024 * 1024
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -166,15 +166,26 @@ class _Route(APIRoute):
         unsafe = request.method not in SAFE_METHODS
         if unsafe:
             request = _limited(request, options.max_body or runtime.settings.max_body_bytes)
+        try:
+            return await self._transact(request, inner, options, unsafe)
+        finally:
+            # Uploaded files lie in temporary files until somebody closes them.
+            await request.close()
+
+    async def _transact(
+        self, request: Request, inner: Callable[[Request], Awaitable[Response]], options: RouteOptions, unsafe: bool
+    ) -> Response:
+        if unsafe:
             await request.body()
             if options.csrf and (self.wants_page or SESSION_COOKIE in request.cookies):
                 await _check_csrf(request)
-        async with runtime.sessions.open() as tx:
+        async with request.app.state.runtime.sessions.open() as tx:
             request.state.tx = tx
             claim = await self._claim(request) if unsafe else None
             if claim is not None:
                 stored = await idempotency.claim(tx, claim)
                 if stored is not None:
+                    telemetry.IDEMPOTENT_REPLAYS.labels(runtime.settings.name).inc()
                     headers = {**stored.headers, "idempotency-replayed": "true"}
                     return Response(stored.body, stored.status, headers)
             response = await inner(request)
@@ -182,7 +193,7 @@ class _Route(APIRoute):
                 kept = {k: v for k, v in response.headers.items() if k in ("content-type", "location")}
                 body = bytes(getattr(response, "body", b""))
                 await idempotency.complete(tx, claim, Stored(response.status_code, kept, body))
-            if response.status_code < 400:
+            if response.status_code < 400 or getattr(request.state, "keep_changes", False):
                 await tx.commit()
             else:
                 await tx.rollback()
@@ -268,6 +279,11 @@ async def _page(request: Request) -> _Page:
     # The shell shows who is signed in, so every page knows it.
     await _principal(request)
     return _Page(request, request.app.state.renderer)
+
+
+def keep_changes(request: Request) -> None:
+    """Commit although the answer tells of an error: a failed sign-in must be remembered."""
+    request.state.keep_changes = True
 
 
 Tx = Annotated[AsyncSession, Depends(_tx)]

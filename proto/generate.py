@@ -46,21 +46,27 @@ def _run(arguments: list[str]) -> None:
 
 
 def write() -> None:
-    """Replace gen/xaso as a whole, so that a deleted proto leaves nothing behind."""
+    """Bring gen/ to what proto/ says; a file of a proto that is gone goes too."""
     with tempfile.TemporaryDirectory() as scratch:
         made = generate(Path(scratch))
-        shutil.rmtree(TARGET / "xaso", ignore_errors=True)
         for name in made:
             (TARGET / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(scratch) / name, TARGET / name)
+            if not (TARGET / name).exists() or not filecmp.cmp(Path(scratch) / name, TARGET / name, shallow=False):
+                shutil.copyfile(Path(scratch) / name, TARGET / name)
+    for name in _kept() - set(made):
+        (TARGET / name).unlink()
     sys.stdout.write(f"gen/: {len(made)} files\n")
+
+
+def _kept() -> set[Path]:
+    return {path.relative_to(TARGET) for path in TARGET.rglob("*.py*") if path.suffix in {".py", ".pyi"}}
 
 
 def differences() -> list[str]:
     """Names of generated files that are missing, superfluous or other than protoc makes them now."""
     with tempfile.TemporaryDirectory() as scratch:
         made = set(generate(Path(scratch)))
-        kept = {p.relative_to(TARGET) for p in TARGET.rglob("*.py*") if p.suffix in {".py", ".pyi"}}
+        kept = _kept()
         wrong = {n for n in made & kept if not filecmp.cmp(Path(scratch) / n, TARGET / n, shallow=False)}
         return sorted(str(name) for name in wrong | (made ^ kept))
 

@@ -6,6 +6,7 @@ import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -65,19 +66,26 @@ class Log:
             await seal(tx)
 
 
-@pytest.fixture
-async def log(database: Callable[[str], str], tmp_path: Path) -> AsyncIterator[Log]:
-    settings = settings_for(ServiceSettings, database("audit"), name="tests", audit_checkpoints=tmp_path / "elsewhere")
-    telemetry.configure(settings)
-    engine = make_engine(settings)
+@pytest.fixture(scope="module")
+async def sessions(database: Callable[[str], str]) -> AsyncIterator[Sessions]:
+    engine = make_engine(settings_for(ServiceSettings, database("audit"), name="tests"))
     async with engine.begin() as connection:
         await connection.run_sync(chassis_metadata.create_all)
         for statement in AUDIT_DDL:
             await connection.execute(sa.text(statement))
-    sessions, checkpoints = Sessions(engine), Checkpoints.of(settings)
-    assert checkpoints is not None
-    yield Log(settings, sessions, checkpoints, Sealer(settings, sessions, interval=0.02, every=0.0))
+    yield Sessions(engine)
     await engine.dispose()
+
+
+@pytest.fixture
+async def log(sessions: Sessions, tmp_path: Path) -> AsyncIterator[Log]:
+    settings = settings_for(ServiceSettings, "unused", name="tests", audit_checkpoints=tmp_path / "elsewhere")
+    telemetry.configure(settings)
+    checkpoints = Checkpoints.of(settings)
+    assert checkpoints is not None
+    fresh = Log(settings, sessions, checkpoints, Sealer(settings, sessions, interval=0.02, every=0.0))
+    yield fresh
+    await fresh.forge("TRUNCATE audit")
 
 
 # --- Writing ---
@@ -158,7 +166,7 @@ async def test_rows_are_chained_in_order(log: Log) -> None:
     assert [row.chain for row in rows] == list(range(1, 9))
     assert [row.target for row in rows] == [f"p-{n}" for n in range(1, 9)]
     assert bytes(rows[0].prev_hash) == GENESIS
-    assert all(bytes(b.prev_hash) == bytes(a.hash) for a, b in zip(rows, rows[1:], strict=False))
+    assert all(bytes(b.prev_hash) == bytes(a.hash) for a, b in pairwise(rows))
     assert await log.findings() == []
 
 
@@ -170,6 +178,9 @@ async def test_many_rows_take_many_batches(log: Log, monkeypatch: pytest.MonkeyP
 
 
 async def test_sealers_take_turns(log: Log) -> None:
+    await log.write(40)
+    await log.sealer.round()
+    assert telemetry.REGISTRY.get_sample_value("xaso_audit_unsealed", {"service": "tests"}) == 40
     await log.write(40)
     other = Sealer(log.settings, log.sessions)
     counts = await asyncio.gather(*(sealer.round() for sealer in (log.sealer, other) * 4))
@@ -294,6 +305,20 @@ async def test_finds_a_full_rewrite(log: Log, statement: str) -> None:
         assert await verify(tx, None) == [], "the chain by itself is in order again"
     assert await log.kinds() <= {"rewritten", "truncated"}
     assert await log.kinds()
+
+
+async def test_the_sealer_verifies_and_raises_the_metric(log: Log) -> None:
+    await log.sealed(3)
+    await log.forge("DELETE FROM audit WHERE chain = 2")
+    task = asyncio.create_task(log.sealer.run())
+    findings = {"service": "tests"}
+    await eventually(lambda: telemetry.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 1.0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await log.forge("TRUNCATE audit")
+    path(log).unlink()
+    assert await log.sealer.check() == []
+    assert telemetry.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 0.0
 
 
 # --- Checkpoints ---

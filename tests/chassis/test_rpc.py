@@ -339,6 +339,11 @@ async def test_a_failed_write_may_be_repeated_with_its_key(served: Served, note:
         assert error.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
+async def test_a_key_needs_a_name(served: Served, note: Any) -> None:
+    error = await refused(served.stub.Open(note(), metadata=(("idempotency-key", "k-1"),)))
+    assert error.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
 @pytest.mark.parametrize("key", ["", "k" * 256])
 async def test_refuses_a_key_that_is_none(served: Served, note: Any, key: str) -> None:
     metadata = (*auth(), ("idempotency-key", key))

@@ -6,6 +6,7 @@ by planted faults that it must report.
 """
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from launcher.kafka import EmbeddedKafka
 from launcher.postgres import EmbeddedPostgres
 from tests.support.ledger.app import PACKAGE, LedgerSettings
 from tests.support.ledger.check import Effect, Told, check
+from tests.support.running import JWKS
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,13 +87,18 @@ class World:
         """Wait until the writer answers."""
 
         async def answers() -> bool:
+            if self.writer.process is not None and self.writer.process.poll() not in (None, -9):
+                raise RuntimeError(self.writer.log.read_text("utf-8")[-4000:])
             async with httpx.AsyncClient(base_url=self.base_url) as client:
                 try:
                     return (await client.get("/ledger/readyz")).status_code == 200
                 except httpx.HTTPError:
                     return False
 
-        await eventually(answers, seconds=60, pause=0.1)
+        try:
+            await eventually(answers, seconds=60, pause=0.1)
+        except AssertionError as trouble:
+            raise AssertionError(self.writer.log.read_text("utf-8")[-4000:]) from trouble
 
     async def write(self, count: int, fault: str = "", *, concurrency: int = 4, pause: float = 0.0) -> None:
         """Write `count` entries and note what each was told."""
@@ -135,7 +142,11 @@ class World:
                 await connection.close()
             return not waiting and entries <= {e.entry for e in await self.effects()}
 
-        await eventually(quiet, seconds=seconds, pause=0.2)
+        try:
+            await eventually(quiet, seconds=seconds, pause=0.2)
+        except AssertionError as trouble:
+            logs = [f"{side.role}:\n" + side.log.read_text("utf-8")[-4000:] for side in (self.writer, self.reader)]
+            raise AssertionError("\n".join(logs)) from trouble
         return check(self.told, await self.effects())
 
 
@@ -152,7 +163,7 @@ async def world(tmp_path: Path, postgres_of_own: EmbeddedPostgres, kafka_of_own:
             "LEDGER_DATABASE_URL": url,
             "LEDGER_KAFKA": kafka.bootstrap,
             "LEDGER_PORT": str(port) if role == "writer" else "0",
-            "LEDGER_JWKS_JSON": '{"keys":[]}',
+            "LEDGER_JWKS_JSON": json.dumps(JWKS),
             "LEDGER_RELAY_POLL_SECONDS": "0.2",
             "LEDGER_SEND_DEADLINE_SECONDS": "3",
         }
@@ -240,6 +251,7 @@ async def test_broker_replaced_by_an_empty_one(world: World) -> None:
     world.kafka.kill()
     await world.write(40)
     await asyncio.to_thread(world.kafka.wipe)
+    await asyncio.to_thread(world.kafka.start)
     await world.write(40)
     assert await world.settled() == []
     world.reader.kill()

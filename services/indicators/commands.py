@@ -1,0 +1,214 @@
+"""Owns what can be done to compliance beside reporting facts: enter one figure, suspend an item, follow the calendar,
+rebuild everything from the facts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import audit, units
+from chassis.auth import STAFF, Principal
+from chassis.db import new_id, now
+from chassis.units import Unit
+from services.indicators import criteria as c
+from services.indicators import evaluation, intake, queries, sequencer
+from services.indicators.intake import ObservationRejected, Observed
+from services.indicators.model import AlreadyLifted, UnknownSuspension
+
+_BELOW = sa.text("""
+    SELECT code || '@' || valid_from AS key FROM unit
+    WHERE level = :level AND (path = :path OR path LIKE :below) AND valid_from <= :today
+      AND (valid_to IS NULL OR valid_to > :today)
+    ORDER BY code
+""")
+_SUSPEND = sa.text("""
+    INSERT INTO suspension (id, set_code, item_code, unit, path, starts_on, ends_on, reason, document, created_by)
+    VALUES (:id, :set_code, :item_code, :unit, :path, :starts_on, :ends_on, :reason, :document, :by)
+""")
+_LIFT = sa.text("UPDATE suspension SET lifted_by = :by, lifted_at = :at WHERE id = :id")
+_SUSPENSION = sa.text("SELECT * FROM suspension WHERE id = :id FOR UPDATE")
+
+
+async def enter(tx: AsyncSession, me: Principal, unit: Unit, observed: Observed, catalogue: c.Catalogue) -> str:
+    """One figure entered by an officer of the unit; returns accepted or duplicate, raises ObservationRejected."""
+    me.require(STAFF, unit.path)
+    if not observed.evidence and not observed.source:
+        raise ObservationRejected("evidence_missing")
+    receipt = await intake.submit(tx, me, [observed], catalogue)
+    if receipt.rejections:
+        raise ObservationRejected(receipt.rejections[0].reason)
+    if receipt.accepted:
+        detail = {"measure": observed.measure, "period": observed.period}
+        await audit.record(tx, me, "indicators.observation.entered", target=observed.id, unit=unit.code, detail=detail)
+    return "accepted" if receipt.accepted else "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class Suspend:
+    """An order that an item is not judged for a unit and everything below it, from a day up to a day (exclusive)."""
+
+    unit: str
+    set_code: str
+    item_code: str
+    starts_on: date
+    ends_on: date | None
+    reason: str
+    document: str
+
+
+async def suspend(tx: AsyncSession, me: Principal, order: Suspend, catalogue: c.Catalogue) -> uuid.UUID:
+    """Suspend an item; only an administrator of the unit may."""
+    unit = await units.get(tx, order.unit)
+    me.require(("admin",), unit.path)
+    criteria = queries.criteria_set(catalogue, order.set_code)
+    item = queries.item_of(criteria, order.item_code)
+    suspension = new_id()
+    values = {
+        "id": suspension,
+        "set_code": criteria.code,
+        "item_code": item.code,
+        "unit": unit.code,
+        "path": unit.path,
+        "starts_on": order.starts_on,
+        "ends_on": order.ends_on,
+        "reason": order.reason,
+        "document": order.document,
+        "by": me.subject,
+    }
+    await tx.execute(_SUSPEND, values)
+    await _touch_below(tx, unit.path, criteria, catalogue.inputs_of(item), f"suspension:{suspension}", catalogue)
+    detail = {"set": criteria.code, "item": item.code}
+    await audit.record(tx, me, "indicators.item.suspended", target=str(suspension), unit=unit.code, detail=detail)
+    return suspension
+
+
+async def lift(tx: AsyncSession, me: Principal, suspension: uuid.UUID, catalogue: c.Catalogue) -> None:
+    """End a suspension now; raises UnknownSuspension and AlreadyLifted."""
+    row = (await tx.execute(_SUSPENSION, {"id": suspension})).first()
+    if row is None:
+        raise UnknownSuspension
+    me.require(("admin",), row.path)
+    if row.lifted_at is not None:
+        raise AlreadyLifted
+    await tx.execute(_LIFT, {"id": suspension, "by": me.subject, "at": now()})
+    criteria = queries.criteria_set(catalogue, row.set_code)
+    inputs = catalogue.inputs_of(queries.item_of(criteria, row.item_code))
+    await _touch_below(tx, row.path, criteria, inputs, f"suspension:{suspension}", catalogue)
+    detail = {"set": row.set_code, "item": row.item_code}
+    await audit.record(tx, me, "indicators.item.resumed", target=str(suspension), unit=row.unit, detail=detail)
+
+
+async def _touch_below(
+    tx: AsyncSession, path: str, criteria: c.CriteriaSet, inputs: Iterable[str], cause: str, catalogue: c.Catalogue
+) -> int:
+    asked = {"level": criteria.level, "path": path, "below": f"{path}/%", "today": units.today()}
+    keys = list((await tx.execute(_BELOW, asked)).scalars())
+    return await evaluation.touch(tx, keys, inputs, cause, catalogue)
+
+
+_DAY = sa.text("SELECT day FROM calendar FOR UPDATE")
+_SET_DAY = sa.text("""
+    INSERT INTO calendar (day) VALUES (:day) ON CONFLICT (one) DO UPDATE SET day = excluded.day
+""")
+_OF_THE_YEAR = sa.text("""
+    SELECT DISTINCT unit FROM (
+        SELECT unit FROM tally WHERE attribute = ANY(CAST(:inputs AS text[]))
+        UNION ALL SELECT unit FROM fact WHERE attribute = ANY(CAST(:reported AS text[]))
+    ) AS all_of_them WHERE unit NOT LIKE '%@' ORDER BY unit
+""")
+_TURNING = sa.text("""
+    SELECT path, set_code, item_code FROM suspension
+    WHERE lifted_at IS NULL AND ((starts_on > :before AND starts_on <= :today)
+        OR (ends_on > :before AND ends_on <= :today))
+""")
+_UNITS_TURNING = sa.text("""
+    SELECT path FROM unit WHERE (valid_from > :before AND valid_from <= :today)
+        OR (valid_to > :before AND valid_to <= :today)
+""")
+
+
+async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date) -> int:
+    """Bring up to date what depends on the day itself; returns how many items changed.
+
+    A new year empties the figures of the year; suspensions begin and end; units begin and end.
+    """
+    before = (await tx.execute(_DAY)).scalar_one_or_none()
+    if before is not None and before >= today:
+        return 0
+    changed = 0
+    if before is None or before.year != today.year:
+        yearly = [measure for measure in catalogue.measures.values() if measure.period == "year"]
+        inputs = {code for measure in yearly for code in measure.inputs}
+        asked = {"inputs": sorted(inputs), "reported": [measure.code for measure in yearly]}
+        keys = list((await tx.execute(_OF_THE_YEAR, asked)).scalars())
+        changed += await evaluation.touch(tx, keys, inputs, f"calendar:{today.year}", catalogue)
+    since = before or today
+    for row in (await tx.execute(_TURNING, {"before": since, "today": today})).all():
+        criteria = catalogue.sets.get(row.set_code)
+        item = criteria.item(row.item_code) if criteria else None
+        if criteria and item:
+            inputs = catalogue.inputs_of(item)
+            changed += await _touch_below(tx, row.path, criteria, inputs, f"calendar:{today}", catalogue)
+    for path in (await tx.execute(_UNITS_TURNING, {"before": since, "today": today})).scalars():
+        await sequencer.mark_stale(tx, path)
+    await tx.execute(_SET_DAY, {"day": today})
+    return changed
+
+
+_HEAPS = """
+    SELECT unit, attribute, source, origin,
+        CASE WHEN period = '' THEN to_char(observed_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY')
+             ELSE left(period, 4) END AS year,
+        state, count(*) AS count
+    FROM fact
+    WHERE NOT withdrawn AND state IS NOT NULL AND attribute = ANY(CAST(:counted AS text[]))
+    GROUP BY 1, 2, 3, 4, 5, 6
+"""
+_WRONG_HEAPS = sa.text(f"""
+    SELECT count(*) FROM ({_HEAPS}) AS fresh
+    FULL JOIN (SELECT * FROM tally WHERE count <> 0) AS kept USING (unit, attribute, source, origin, year, state)
+    WHERE fresh.count IS DISTINCT FROM kept.count
+""")
+_NO_HEAPS = sa.text("DELETE FROM tally")
+_NEW_HEAPS = sa.text(f"INSERT INTO tally (unit, attribute, source, origin, year, state, count) {_HEAPS}")
+_ALL_KEYS = sa.text("""
+    SELECT code || '@' || valid_from AS key, path FROM unit
+    WHERE level = :level AND valid_from <= :today ORDER BY 1
+""")
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild found other than it should be; all zero where incremental work was right."""
+
+    facts: int
+    heaps: int
+    items: int
+
+
+async def rebuild(tx: AsyncSession, catalogue: c.Catalogue) -> Rebuilt:
+    """Compute heaps and statuses from the facts alone; intake waits until the transaction ends."""
+    await evaluation.lock_everything(tx)
+    facts = (await tx.execute(sa.text("SELECT count(*) FROM fact"))).scalar_one()
+    counted = {"counted": [a.code for a in catalogue.attributes.values() if a.kind != "count"]}
+    heaps = (await tx.execute(_WRONG_HEAPS, counted)).scalar_one()
+    await tx.execute(_NO_HEAPS)
+    await tx.execute(_NEW_HEAPS, counted)
+    items = 0
+    for criteria in catalogue.sets.values():
+        inputs = {code for item in criteria.items for code in catalogue.inputs_of(item)}
+        rows = (await tx.execute(_ALL_KEYS, {"level": criteria.level, "today": units.today()})).all()
+        for start in range(0, len(rows), CHUNK):
+            keys = [row.key for row in rows[start : start + CHUNK]]
+            touched = {key: dict.fromkeys(inputs, f"rebuild:{units.today()}") for key in keys}
+            items += await evaluation.recompute(tx, touched, catalogue)
+        for path in {row.path for row in rows}:
+            await sequencer.mark_stale(tx, path)
+    return Rebuilt(facts, heaps, items)

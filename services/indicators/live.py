@@ -1,0 +1,186 @@
+"""Owns how changes reach those who watch: PostgreSQL wakes the process, one reader fills a ring, followers read it.
+
+A follower holds no queue, only the position it has seen: a slow one costs nothing and loses nothing, because what has
+left the ring is read from the log again. The listening connection is open only while somebody watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import telemetry
+from chassis.auth import covers
+from chassis.db import Sessions
+from chassis.relay import dsn
+from services.indicators import criteria as c
+from services.indicators import queries, sequencer
+from services.indicators.model import CHANGES_CHANNEL, PENDING_CHANNEL, Change
+from services.indicators.settings import Settings
+
+log = telemetry.logger(__name__)
+T = TypeVar("T")
+Reads = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Opens a transaction for reading: `sessions.read` or `rpc.read`."""
+
+RING = 4096
+"""Changes kept in memory for those who watch."""
+PAGE = 500
+POLL_SECONDS = 2.0
+"""Longest wait without a notification: one may be lost with its connection."""
+RETRY_SECONDS = 1.0
+
+
+@asynccontextmanager
+async def listening(settings: Settings, channel: str) -> AsyncIterator[asyncio.Event]:
+    """An event that is set whenever PostgreSQL notifies `channel`, and when the connection is lost."""
+    woken = asyncio.Event()
+    connection = await asyncpg.connect(dsn(settings), timeout=5)
+
+    def wake(*_: Any) -> None:
+        woken.set()
+
+    try:
+        connection.add_termination_listener(wake)
+        await connection.add_listener(channel, wake)
+        yield woken
+        if connection.is_closed():
+            raise ConnectionError("the listening connection was lost")
+    finally:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await connection.close(timeout=2)
+
+
+async def woken_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for `event` at most `seconds`, clear it, and say whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    event.clear()
+    return True
+
+
+async def sequence(sessions: Sessions, settings: Settings, catalogue: Callable[[], c.Catalogue]) -> None:
+    """Give committed changes their positions for as long as the process lives."""
+    async with listening(settings, PENDING_CHANNEL) as pending:
+        while True:
+            # Cleared before looking, so that what is committed while we look wakes us again.
+            pending.clear()
+            async with sessions.begin() as tx:
+                done = await sequencer.run_once(tx, catalogue())
+            if not done:
+                await woken_within(pending, settings.sequence_poll_seconds)
+
+
+class Live:
+    """The changes as they come, for any number of followers in this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ring: deque[Change] = deque(maxlen=RING)
+        self._top = 0
+        self._arrived = asyncio.Event()
+        self._followers = 0
+        self._reader: asyncio.Task[None] | None = None
+        self._begun = asyncio.Event()
+
+    async def follow(
+        self, read: Reads, after: int | None, *, path: str | None = None, set_code: str | None = None
+    ) -> AsyncIterator[Change | None]:
+        """Changes after a position (None: from now on), without gaps; None when nothing came for a heartbeat.
+
+        `path` stands for the unit and everything below it.
+        """
+        async with self._reading(read):
+            seen = self._top if after is None else after
+            if seen > self._top:
+                # Another process may be ahead of this one's ring; a token from a database that is gone is not followed.
+                seen = min(seen, await _read(read, queries.top_position))
+            while True:
+                arrived = self._arrived
+                fresh = await self._after(read, seen, path, set_code)
+                for change in fresh[1]:
+                    yield change
+                seen = fresh[0]
+                if seen < self._top:
+                    continue
+                try:
+                    async with asyncio.timeout(self._settings.heartbeat_seconds):
+                        await arrived.wait()
+                except TimeoutError:
+                    yield None
+
+    async def _after(self, read: Reads, seen: int, path: str | None, set_code: str | None) -> tuple[int, list[Change]]:
+        """The next changes for a follower and the position it has then seen."""
+        if self._ring and self._ring[0].position <= seen + 1:
+            skip = seen + 1 - self._ring[0].position
+            ahead = [self._ring[i] for i in range(skip, min(len(self._ring), skip + PAGE))]
+            return (ahead[-1].position if ahead else seen), [x for x in ahead if wanted(x, path, set_code)]
+        if seen >= self._top:
+            return seen, []
+        top = self._top
+        found = await _read(read, lambda tx: queries.changes(tx, seen, path=path, set_code=set_code, limit=PAGE))
+        found = [change for change in found if change.position <= top]
+        return (found[-1].position if len(found) == PAGE else top), found
+
+    @asynccontextmanager
+    async def _reading(self, read: Reads) -> AsyncIterator[None]:
+        self._followers += 1
+        if self._reader is None:
+            self._begun = asyncio.Event()
+            self._reader = asyncio.create_task(self._read_on(read), name="indicators:live")
+        try:
+            await self._begun.wait()
+            yield
+        finally:
+            self._followers -= 1
+            if not self._followers and self._reader is not None:
+                reader, self._reader = self._reader, None
+                self._ring.clear()
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read_on(self, read: Reads) -> None:
+        """Fill the ring until cancelled; survives the loss of the database."""
+        while True:
+            try:
+                async with listening(self._settings, CHANGES_CHANNEL) as woken:
+                    if not self._begun.is_set():
+                        self._top = await _read(read, queries.top_position)
+                        self._begun.set()
+                    while True:
+                        woken.clear()
+                        if not await self._fetch(read):
+                            await woken_within(woken, POLL_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+                log.warning("live_waits", error=type(error).__name__)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _fetch(self, read: Reads) -> bool:
+        top = self._top
+        found = await _read(read, lambda tx: queries.changes(tx, top, limit=PAGE))
+        if not found:
+            return False
+        self._ring.extend(found)
+        self._top = found[-1].position
+        self._arrived.set()
+        self._arrived = asyncio.Event()
+        return True
+
+
+def wanted(change: Change, path: str | None, set_code: str | None) -> bool:
+    """Whether a follower of `path` and `set_code` asked for this change."""
+    return (path is None or covers(path, change.path)) and set_code in (None, change.set_code)
+
+
+async def _read(read: Reads, ask: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    async with read() as tx:
+        return await ask(tx)

@@ -1,0 +1,1 @@
+"""Cameras: the registry, RTSP probes, intervals of availability."""

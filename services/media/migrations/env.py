@@ -1,0 +1,5 @@
+"""Alembic runs this; the chassis hands over the connection."""
+
+from chassis.migrations import run
+
+run()

@@ -1,0 +1,1 @@
+"""Loudspeakers: the registry, residential clusters, test bulletins, the MQTT hub."""

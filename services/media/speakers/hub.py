@@ -1,0 +1,241 @@
+"""Owns the conversation with the devices: the one MQTT connection, what comes in, what goes out, and who fell silent.
+
+A message takes effect in one database transaction with its events, or not at all. What a device sends can be refused
+and counted, never stop the hub; a database that is away is waited for with the message in hand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+import time
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
+
+import aiomqtt
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import telemetry
+from chassis.db import Sessions, is_transient, now
+from chassis.errors import DomainError
+from services.media.bulletins import commands as bulletins
+from services.media.bulletins import sound
+from services.media.settings import Settings
+from services.media.speakers import commands, queries, wire
+from services.media.speakers.broker import parse_broker
+from services.media.speakers.model import Loudspeaker, Outcome, State
+from services.media.vault import Vault, VaultClosed
+
+log = telemetry.logger(__name__)
+
+_QUEUE = 20_000
+_LOG_EVERY_SECONDS = 60.0
+
+
+class Hub:
+    """The hub of one service. `run` is its life; `take` and the rest are single steps, so that tests can take them."""
+
+    def __init__(self, sessions: Sessions, settings: Settings, vault: Vault) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._vault = vault
+        self._broker = parse_broker(settings.mqtt)
+        self._listening_since: datetime | None = None
+        self._logged: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Keep the connection to the broker until cancelled, with growing pauses while it is away."""
+        pause = 0.25
+        while True:
+            began = time.monotonic()
+            try:
+                await self._session()
+            except (aiomqtt.MqttError, OSError) as error:
+                log.warning("mqtt_away", error=type(error).__name__, host=self._broker.host, port=self._broker.port)
+            finally:
+                await self._note(connected=False)
+            pause = 0.25 if time.monotonic() - began > 10 else min(pause * 2, self._settings.mqtt_backoff_seconds)
+            # Replicas and services that lost the same broker must not all come back in the same instant.
+            await asyncio.sleep(pause * (0.75 + secrets.randbelow(500) / 1000))
+
+    async def _session(self) -> None:
+        broker, settings = self._broker, self._settings
+        client = aiomqtt.Client(
+            broker.host,
+            broker.port,
+            username=broker.username,
+            password=broker.password,
+            identifier=f"{settings.mqtt_root}-hub-{secrets.token_hex(6)}",
+            keepalive=settings.mqtt_keepalive_seconds,
+            timeout=10,
+            clean_session=True,
+            max_queued_incoming_messages=_QUEUE,
+            tls_context=ssl.create_default_context() if broker.tls else None,
+        )
+        async with client:
+            await client.subscribe([(f"{settings.mqtt_root}/+/+/{leaf}", 1) for leaf in wire.UPWARD])
+            self._listening_since = now()
+            await self._note(connected=True)
+            log.info("mqtt_connected", host=broker.host, port=broker.port)
+            await _until_one_ends(self._listen(client), self._dispatch(client), self._watch())
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            outcome = await self.take(message.topic.value, bytes(message.payload or b""), retained=bool(message.retain))
+            telemetry.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
+
+    async def take(self, topic: str, payload: bytes, *, retained: bool = False) -> str:
+        """Let one message take effect; returns a fixed word for what came of it. Raises only what cancels it."""
+        pause = 0.1
+        while True:
+            try:
+                async with self._sessions.begin() as tx:
+                    return await self._take(tx, topic, payload, retained)
+            except wire.BadMessage as bad:
+                return self._refused(bad.reason)
+            except DomainError as error:
+                return self._refused(error.code)
+            except VaultClosed:
+                return self._refused("vault_closed")
+            except Exception as error:
+                if not is_transient(error):
+                    log.error("device_message_failed", error=type(error).__name__, exc_info=error)
+                    return "failed"
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 5.0)
+
+    async def _take(self, tx: AsyncSession, topic: str, payload: bytes, retained: bool) -> str:
+        settings = self._settings
+        address, leaf = wire.parse_topic(settings.mqtt_root, topic)
+        body = wire.decode(payload, limit=settings.mqtt_max_message_bytes)
+        speaker = await queries.by_device(tx, address.device)
+        if speaker is None or speaker.commune != address.commune or not speaker.smart:
+            raise wire.BadMessage("unknown_device")
+        if speaker.sealed_secret is None:
+            raise wire.BadMessage("retired")
+        if settings.mqtt_signatures:
+            wire.verify(self._vault.open(speaker.sealed_secret, owner=speaker.device_id), topic, body)
+        heard = wire.read(leaf, body, retained=retained)
+        at = now()
+        if heard.ack is not None:
+            return await self._acknowledged(tx, speaker, heard.ack, at, heard.device_at, retained)
+        if heard.report is None:
+            raise wire.BadMessage("malformed")
+        outcome = await commands.hear(tx, speaker, heard.report, received_at=at, device_at=heard.device_at)
+        if outcome is Outcome.CHANGED and speaker.state is State.READY:
+            await bulletins.hurry(tx, speaker.id, at)
+        return outcome.value
+
+    async def _acknowledged(
+        self,
+        tx: AsyncSession,
+        speaker: Loudspeaker,
+        ack: wire.AckMessage,
+        at: datetime,
+        device_at: datetime | None,
+        retained: bool,
+    ) -> str:
+        if not retained:
+            speaker.last_heartbeat_at = at
+        verdict = await bulletins.acknowledge(
+            tx, speaker, ack.id, ack.stage, seconds=ack.seconds, at=at, device_at=device_at
+        )
+        return "same" if verdict is None else f"acknowledged_{verdict.value}"
+
+    def _refused(self, reason: str) -> str:
+        """Count and now and then log a refusal; a device gone wild must not fill the log."""
+        if time.monotonic() - self._logged.get(reason, -_LOG_EVERY_SECONDS) >= _LOG_EVERY_SECONDS:
+            self._logged[reason] = time.monotonic()
+            log.warning("device_message_refused", reason=reason)
+        return reason
+
+    async def _dispatch(self, client: aiomqtt.Client) -> None:
+        while True:
+            try:
+                for topic, message in await self.due():
+                    await client.publish(topic, message, qos=1, retain=False)
+            except aiomqtt.MqttError:
+                raise
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("database_away", error=type(error).__name__)
+            await asyncio.sleep(self._settings.dispatch_seconds)
+
+    async def due(self) -> list[tuple[str, bytes]]:
+        """Topics and signed messages of the commands to send now; each is planned again until it is confirmed."""
+        settings = self._settings
+        async with self._sessions.begin() as tx:
+            waiting = await bulletins.take_due(tx, at=now(), resend=settings.resend_seconds)
+        messages = []
+        for command in waiting:
+            topic = wire.Address(settings.mqtt_root, command.commune, command.device).topic("command")
+            try:
+                secret = self._vault.open(command.sealed_secret, owner=command.device)
+            except VaultClosed:
+                # One device whose secret cannot be read must not keep the others from their commands.
+                log.error("vault_closed", device=command.device)
+                continue
+            if command.cancel:
+                body = wire.cancel_command(command.delivery, command.bulletin)
+            else:
+                body = wire.play_command(
+                    command.delivery, command.bulletin, sound=self._sound(command), expires_at=command.expires_at
+                )
+            messages.append((topic, wire.signed(secret, topic, body)))
+        return messages
+
+    def _sound(self, command: bulletins.Command) -> wire.Sound:
+        settings = self._settings
+        ticket = sound.ticket(settings.secret.get_secret_value(), command.delivery)
+        url = f"{settings.public_url}/{settings.name}/api/v1/deliveries/{command.delivery}/sound?ticket={ticket}"
+        return wire.Sound(url, sound.digest(command.seconds), command.seconds)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.watchdog_seconds)
+            try:
+                await self.look()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("database_away", error=type(error).__name__)
+
+    async def look(self, at: datetime | None = None) -> int:
+        """Declare lost who has been silent too long at `at` (default: now); returns how many."""
+        settings, moment = self._settings, at or now()
+        if self._listening_since is None:
+            return 0
+        before = commands.deadline(settings.heartbeat_seconds, settings.heartbeat_factor, moment)
+        async with self._sessions.begin() as tx:
+            count = await commands.silence(tx, before=before, at=moment, listening_since=self._listening_since)
+        async with self._sessions.read() as tx:
+            for state, devices in (await queries.states(tx)).items():
+                telemetry.DEVICES.labels(settings.name, "loudspeaker", state).set(devices)
+        return count
+
+    async def _note(self, *, connected: bool) -> None:
+        """Tell the pages whether states are live; without a database there is nobody to tell."""
+        telemetry.HUB_CONNECTED.labels(self._settings.name).set(int(connected))
+        try:
+            async with self._sessions.begin() as tx:
+                await commands.note_hub(tx, connected=connected)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("database_away", error=type(error).__name__)
+
+
+async def _until_one_ends(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts side by side; as soon as one ends the others are cancelled and its exception goes on."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

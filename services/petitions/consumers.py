@@ -1,0 +1,32 @@
+"""What other services' events change here: the administrative units, and accounts that were erased."""
+
+from __future__ import annotations
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from xaso.identity.v1 import events_pb2 as identity
+
+from chassis import units
+from chassis.consumer import Consumers, Event
+from services.petitions import commands
+
+on = Consumers()
+
+
+@on(identity.UnitEntered)
+async def unit_entered(tx: AsyncSession, event: Event[identity.UnitEntered]) -> None:
+    await units.project(tx, units.from_message(event.data.unit), event.sequence)
+
+
+@on(identity.UnitChanged)
+async def unit_changed(tx: AsyncSession, event: Event[identity.UnitChanged]) -> None:
+    await units.project(tx, units.from_message(event.data.unit), event.sequence)
+
+
+@on(identity.UnitEnded)
+async def unit_ended(tx: AsyncSession, event: Event[identity.UnitEnded]) -> None:
+    await units.project(tx, units.from_message(event.data.unit), event.sequence)
+
+
+@on(identity.ResidentErased)
+async def resident_erased(tx: AsyncSession, event: Event[identity.ResidentErased]) -> None:
+    await commands.anonymise(tx, event.data.account_id)

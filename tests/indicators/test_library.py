@@ -1,0 +1,78 @@
+"""Criteria files: what ships is complete, and a wrong file is refused with file, line, place and what is allowed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from services.indicators import library
+from services.indicators.library import BadDefinition
+
+
+def edited(tmp_path: Path, file: str, old: str, new: str) -> BadDefinition:
+    """The fault that one edit of a copy of the shipped files leads to."""
+    shutil.copytree(library.DATA, tmp_path / "data")
+    path = tmp_path / "data" / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(BadDefinition) as caught:
+        library.read(tmp_path / "data")
+    return caught.value
+
+
+def test_the_nine_rows_of_the_decision_are_there() -> None:
+    found = library.catalogue().sets["hd-288-2023"]
+    assert [item.code for item in found.items] == [f"288.{n}" for n in range(1, 10)]
+    assert [item.rule.text for item in found.items[4:]] == ["> 80%", ">= 95%", "= 100%", "= 100%", "= 100%"]
+    assert (found.level, found.legal_basis.number) == ("village", "288/QĐ-UBND")
+    assert [item.feeds for item in found.items] == [
+        ("P", "I", "S"), ("M",), ("I", "S"), ("M",), ("T",), ("T",), ("M",), ("T",), ("E",)
+    ]  # fmt: skip
+
+
+SET = "sets/hd-288-2023.yaml"
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "place", "words"),
+    [
+        (SET, "ratio: village.fibre_households", "ratio: village.fiber", "items[4].rule.ratio", "unknown measure"),
+        (SET, 'code: "288.2"', 'code: "288.1"', "items[1].code", "two rows with the code 288.1"),
+        (SET, "flag: village.smart_loudspeaker", "flag: village.signal_area", "items[1].rule.flag", "is a ratio"),
+        (SET, 'operator: ">", target: 80%', 'operator: ">"', "items[4].rule", "target"),
+        (SET, 'operator: ">", target: 80%', 'operator: "<", target: 80%', "items[4].rule", "allowed: >, >=, ="),
+        (SET, "target: 80%", "target: 180%", "items[4].rule.target", "exceed 100%"),
+        (SET, "target: 80%", "target: 8/0", "items[4].rule.target", "zero"),
+        (SET, "level: village", "level: hamlet", "level", "allowed: province, district, commune, village"),
+        (SET, "valid_from: 2023-02-23", "valid_from: 2023-02-30", "valid_from", "date"),
+        (SET, "feeds: [E]", "feeds: [X]", "items[8].feeds[0]", "allowed"),
+        (SET, "needs: all", "needs: all\nneeds: all", "(whole file)", "written twice"),
+        (SET, "needs: all", "needs: all\nextra: 1", "(whole file)", "extra"),
+        (SET, "needs: all", "needs: [all", "YAML", "expected"),
+        ("measures.yaml", "states: [working]", "states: [humming]", "measures[1].counted.when", "no state 'humming'"),
+        ("measures.yaml", "register: village.households", "register: x.y", "measures[5].counted.register", "unknown"),
+        ("measures.yaml", "code: household.fibre", "code: camera.watch", "attributes[6].code", "two attributes"),
+        ("measures.yaml", "prefer: [counted, staff, partner]", "prefer: [nobody]", "measures[0].prefer[0]", "allowed"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(
+    tmp_path: Path, file: str, old: str, new: str, place: str, words: str
+) -> None:
+    error = edited(tmp_path, file, old, new)
+    found = [fault for fault in error.faults if fault.place.startswith(place) and words in fault.message]
+    assert found, str(error)
+    line = found[0].line
+    assert 1 <= line <= len((tmp_path / "data" / file).read_text("utf-8").splitlines())
+    if place.startswith("items[4]"):
+        around = (tmp_path / "data" / file).read_text("utf-8").splitlines()[line - 5 : line]
+        assert any("288.5" in text for text in around)
+
+
+def test_two_files_may_not_define_one_set(tmp_path: Path) -> None:
+    shutil.copytree(library.DATA, tmp_path / "data")
+    shutil.copy(tmp_path / "data" / SET, tmp_path / "data" / "sets" / "other.yaml")
+    with pytest.raises(BadDefinition, match="another file defines the set"):
+        library.read(tmp_path / "data")

@@ -1,0 +1,216 @@
+"""The pages as people use them: forms without JavaScript, what each role sees, and the look in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from playwright.async_api import Page
+
+from chassis.service import origin, web_server
+from tests.media.conftest import COMMUNE, FOREIGN, NGHIA_DUNG, OTHER_COMMUNE, Media
+from tests.support.browser import (
+    DESK,
+    PHONE,
+    OpenPage,
+    assert_no_sideways_scroll,
+    axe,
+    page_errors,
+    screenshot,
+)
+from tests.support.running import csrf, token
+from tests.support.waiting import eventually
+
+
+async def signed_in(media: Media, *grants: tuple[str, str]) -> httpx.AsyncClient:
+    """A browser with a session."""
+    client = media.running.fresh_client()
+    client.cookies.set("xaso_session", token(*grants))
+    return client
+
+
+async def submit(client: httpx.AsyncClient, page: str, action: str | None = None, **fields: object) -> httpx.Response:
+    """Open a page and send its form."""
+    form = {"csrf_token": await csrf(client, page), **fields}
+    return await client.post(action or page, data=form)
+
+
+async def test_an_officer_registers_a_loudspeaker_and_sees_the_secret_once(media: Media, unique: str) -> None:
+    async with await signed_in(media, ("officer", COMMUNE.path)) as client:
+        village = f"/media/villages/{NGHIA_DUNG.code}"
+        added = await submit(client, village, f"{village}/clusters", name=f"Xóm {unique}")
+        assert added.status_code == 303, added.text
+        listed = await client.get(village)
+        assert f"Xóm {unique}" in listed.text
+        page = f"{village}/loudspeakers/new"
+        fields = {"name": f"Loa {unique}", "smart": "1", "idempotency_key": unique}
+        made = await submit(client, page, **fields)
+        assert made.status_code == 201, made.text
+        secret = re.search(r"<dd>([a-z2-7]{32})</dd>", made.text)
+        assert secret is not None
+        again = await submit(client, page, **fields)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert secret[1] not in again.text
+        speaker = re.search(r"/media/loudspeakers/[0-9a-f-]{36}", made.text)
+        assert speaker is not None
+        shown = await client.get(speaker[0])
+        assert f"Loa {unique}" in shown.text
+        assert secret[1] not in shown.text
+
+
+async def test_a_wrong_form_comes_back_with_what_was_typed(media: Media, unique: str) -> None:
+    async with await signed_in(media, ("officer", COMMUNE.path)) as client:
+        page = f"/media/villages/{NGHIA_DUNG.code}/cameras/new"
+        address = "http://admin:bimat@10.0.0.9/live"
+        answer = await submit(client, page, name=f"Cổng {unique}", place="main_road", url=address)
+        assert answer.status_code == 422
+        assert f"Cổng {unique}" in answer.text
+        assert "rtsp://" in answer.text
+        assert "bimat" not in answer.text
+        nothing = await submit(client, page, name="", url="")
+        assert nothing.status_code == 422
+        assert 'id="f-name-error"' in nothing.text
+        assert 'id="f-place-error"' in nothing.text
+
+
+async def test_a_test_is_asked_for_in_words(media: Media, unique: str) -> None:
+    await media.speaker(f"Loa {unique}")
+    async with await signed_in(media, ("officer", COMMUNE.path)) as client:
+        page = f"/media/villages/{NGHIA_DUNG.code}/test"
+        asked = await client.get(page)
+        assert "0 loa ở Thôn Nghĩa Dũng sẽ phát thử trong 10 giây." in asked.text
+        assert re.search(r"[1-9]\d* loa chưa sẵn sàng chỉ phát nếu kết nối lại trước", asked.text)
+        sent = await submit(client, page)
+        assert sent.status_code == 303
+        proof = await client.get(sent.headers["location"])
+        assert "loa đã phát xong bản tin thử 10 giây" in proof.text
+        twice = await submit(client, page)
+        assert twice.status_code == 409
+        assert "đang phát thử một bản tin khác" in twice.text
+        cancelled = await submit(client, sent.headers["location"], f"{sent.headers['location']}/cancel")
+        assert cancelled.status_code == 303
+        assert "Bản tin đã hủy lúc" in (await client.get(sent.headers["location"])).text
+
+
+async def test_residents_see_how_far_the_loudspeakers_reach_and_no_cameras(media: Media, unique: str) -> None:
+    await media.speaker(f"Loa {unique}")
+    body = {"unit": NGHIA_DUNG.code, "name": f"Cam {unique}", "place": "main_road", "url": "rtsp://10.1.2.3/a"}
+    assert (await media.post("/cameras", body)).status_code == 201
+    async with await signed_in(media, ("resident", NGHIA_DUNG.path)) as resident:
+        page = await resident.get("/media/")
+        assert page.status_code == 200
+        assert "Thôn Nghĩa Dũng" in page.text
+        assert unique not in page.text
+        assert (await resident.get(f"/media/villages/{NGHIA_DUNG.code}")).status_code == 403
+    anonymous = media.running.fresh_client()
+    async with anonymous:
+        page = await anonymous.get(f"/media/?unit={COMMUNE.code}")
+        assert page.status_code == 200
+        assert unique not in page.text
+        to_login = await anonymous.get(f"/media/villages/{NGHIA_DUNG.code}")
+        assert to_login.status_code == 303
+        assert to_login.headers["location"].startswith("/identity/login?next=")
+        assert COMMUNE.name in (await anonymous.get("/media/")).text
+
+
+async def test_a_foreign_officer_sees_and_does_nothing_here(media: Media, unique: str) -> None:
+    speaker = (await media.speaker(f"Loa {unique}"))["loudspeaker"]["id"]
+    async with await signed_in(media, ("officer", OTHER_COMMUNE.path)) as client:
+        for path in (f"/media/villages/{NGHIA_DUNG.code}", f"/media/bulletins?unit={COMMUNE.code}"):
+            assert (await client.get(path)).status_code == 403, path
+        for path in (f"/media/loudspeakers/{speaker}", f"/media/loudspeakers/{speaker}/retire"):
+            assert (await client.get(path)).status_code == 404, path
+        page = f"/media/villages/{FOREIGN.code}/loudspeakers/new"
+        for action in ("retire", "secret", "clusters"):
+            refused = await submit(client, page, f"/media/loudspeakers/{speaker}/{action}")
+            assert refused.status_code == 404, action
+        for action in ("loudspeakers/new", "cameras/new", "test", "clusters"):
+            refused = await submit(client, page, f"/media/villages/{NGHIA_DUNG.code}/{action}", name="x")
+            assert refused.status_code == 403, action
+
+
+async def test_tables_are_exported_for_spreadsheets(media: Media, unique: str) -> None:
+    await media.speaker(f"=Loa {unique}")
+    async with await signed_in(media, ("officer", COMMUNE.path)) as client:
+        file = await client.get(f"/media/loudspeakers.csv?unit={COMMUNE.code}")
+        assert file.content.startswith(b"\xef\xbb\xbf")
+        assert f"'=Loa {unique}" in file.text
+        cameras = await client.get("/media/cameras.csv?lang=en")
+        assert "Seconds online" in cameras.text
+
+
+@pytest.fixture(scope="module")
+async def address(media: Media) -> AsyncIterator[str]:
+    """The service on a port, for browsers."""
+    server = web_server(origin([media.running.runner]), "127.0.0.1", 0)
+    serving = asyncio.create_task(server.serve())
+
+    def listening() -> bool:
+        return server.started
+
+    await eventually(listening)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await serving
+
+
+async def furnish(media: Media) -> tuple[str, str, str]:
+    """A village worth looking at; ids of a loudspeaker, a camera and a bulletin."""
+    tag = uuid.uuid4().hex[:4]
+    clusters = [await media.cluster(f"{name} {tag}") for name in ("Xóm Đình", "Xóm Chợ", "Khu tái định cư Đồng Bông")]
+    speaker = await media.speaker(f"Loa nhà văn hóa {tag}", *clusters[:2])
+    await media.speaker(f"Loa ngã ba cây gạo, đường vào trường tiểu học {tag}", clusters[2])
+    await media.speaker(f"Loa dây cũ {tag}", smart=False)
+    body = {"unit": NGHIA_DUNG.code, "name": f"Cổng làng {tag}", "place": "main_road", "url": "rtsp://10.1.2.3/a"}
+    camera = (await media.post("/cameras", body)).json()
+    sent = (await media.post("/bulletins", {"unit": NGHIA_DUNG.code})).json()
+    return speaker["loudspeaker"]["id"], camera["id"], sent["id"]
+
+
+async def test_every_page_looks_right_and_is_accessible(media: Media, address: str, open_page: OpenPage) -> None:
+    speaker, camera, bulletin = await furnish(media)
+    village = f"/media/villages/{NGHIA_DUNG.code}"
+    paths = {
+        "overview": f"/media/?unit={COMMUNE.code}",
+        "district": "/media/?unit=298",
+        "village": village,
+        "loudspeaker": f"/media/loudspeakers/{speaker}",
+        "loudspeaker-new": f"{village}/loudspeakers/new",
+        "loudspeaker-retire": f"/media/loudspeakers/{speaker}/retire",
+        "camera": f"/media/cameras/{camera}",
+        "camera-new": f"{village}/cameras/new",
+        "test": f"{village}/test",
+        "bulletin": f"/media/bulletins/{bulletin}",
+        "bulletins": f"/media/bulletins?unit={COMMUNE.code}",
+    }
+    cookie = {"name": "xaso_session", "value": token(("officer", COMMUNE.path), name="Cán bộ xã"), "url": address}
+    for size in (PHONE, DESK):
+        page = await open_page(size)
+        await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie as Playwright takes it.
+        for name, path in paths.items():
+            await look(page, address + path, f"media-{name}-{size[0]}")
+
+
+async def look(page: Page, url: str, name: str) -> None:
+    answer = await page.goto(url)
+    assert answer is not None
+    assert answer.status == 200, name
+    await assert_no_sideways_scroll(page)
+    assert await axe(page) == [], name
+    await screenshot(page, name)
+    assert page_errors(page) == [], name
+
+
+async def test_a_change_arrives_without_reload(media: Media, address: str, open_page: OpenPage) -> None:
+    page = await open_page(DESK)
+    cookie = {"name": "xaso_session", "value": token(("officer", COMMUNE.path)), "url": address}
+    await page.context.add_cookies([cookie])  # type: ignore[list-item]  # a cookie as Playwright takes it.
+    async with page.expect_response(lambda r: "/changes" in r.url):
+        await page.goto(f"{address}/media/villages/{NGHIA_DUNG.code}")
+    name = f"Loa mới {uuid.uuid4().hex[:6]}"
+    await media.speaker(name)
+    await page.get_by_text(name).wait_for(timeout=15_000)
