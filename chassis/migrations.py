@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import command, context
 from alembic.config import Config
-from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -43,8 +43,11 @@ OUTBOX_NOTIFY_DDL = (
 )
 
 
-def create_chassis_tables(op: Operations) -> None:
-    """The first migration of every service: search fold, the chassis's tables, the wake-up of the relay."""
+def create_chassis_tables(op: Any) -> None:
+    """The first migration of every service: search fold, the chassis's tables, the wake-up of the relay.
+
+    `op` is Alembic's module of that name, which stands for the operations of the migration that runs.
+    """
     connection = op.get_bind()
     for statement in FOLD_DDL:
         op.execute(sa.text(statement))
@@ -54,7 +57,7 @@ def create_chassis_tables(op: Operations) -> None:
         op.execute(sa.text(statement))
 
 
-def drop_chassis_tables(op: Operations) -> None:
+def drop_chassis_tables(op: Any) -> None:
     chassis_metadata.drop_all(op.get_bind())
 
 

@@ -292,7 +292,7 @@ class WebServer(uvicorn.Server):
         return
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def, override]  # the base class's own signature varies.
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # the base class's own signature varies.
         yield
 
 

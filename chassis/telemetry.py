@@ -132,6 +132,9 @@ EVENT_DELAY = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0),
     registry=REGISTRY,
 )
+CONSUMER_RETRIES = Counter(
+    "xaso_consumer_retries_total", "Batches tried again after a passing trouble.", ["service"], registry=REGISTRY
+)
 CONSUMER_STOPPED = Gauge(
     "xaso_consumer_stopped",
     "1 where the consumer stopped because too many events died.",

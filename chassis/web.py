@@ -11,7 +11,7 @@ import hmac
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Depends
@@ -175,11 +175,12 @@ class _Route(APIRoute):
     async def _transact(
         self, request: Request, inner: Callable[[Request], Awaitable[Response]], options: RouteOptions, unsafe: bool
     ) -> Response:
+        runtime = request.app.state.runtime
         if unsafe:
             await request.body()
             if options.csrf and (self.wants_page or SESSION_COOKIE in request.cookies):
                 await _check_csrf(request)
-        async with request.app.state.runtime.sessions.open() as tx:
+        async with runtime.sessions.open() as tx:
             request.state.tx = tx
             claim = await self._claim(request) if unsafe else None
             if claim is not None:
@@ -222,8 +223,11 @@ class _PageRoute(_Route):
     wants_page = True
 
 
-def _options(decorate: Callable[..., Any], max_body: int | None, csrf: bool) -> Callable[..., Any]:
-    def register(endpoint: Callable[..., Any]) -> Any:
+H = TypeVar("H", bound=Callable[..., Any])
+
+
+def _options(decorate: Callable[[H], H], max_body: int | None, csrf: bool) -> Callable[[H], H]:
+    def register(endpoint: H) -> H:
         endpoint.route_options = RouteOptions(max_body, csrf)  # type: ignore[attr-defined]  # functions take attributes.
         return decorate(endpoint)
 
@@ -231,17 +235,19 @@ def _options(decorate: Callable[..., Any], max_body: int | None, csrf: bool) -> 
 
 
 class _Router(APIRouter):
-    def post(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Any:
+    """Routes for writing that say, beside FastAPI's own words, how large a body may be and whether CSRF is checked."""
+
+    def post(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Callable[[H], H]:
         """As FastAPI's; `max_body` (bytes) raises the limit of the body, `csrf=False` is for protocol endpoints."""
         return _options(super().post(path, **kwargs), max_body, csrf)
 
-    def put(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Any:
+    def put(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Callable[[H], H]:
         return _options(super().put(path, **kwargs), max_body, csrf)
 
-    def patch(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Any:
+    def patch(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Callable[[H], H]:
         return _options(super().patch(path, **kwargs), max_body, csrf)
 
-    def delete(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Any:
+    def delete(self, path: str, *, max_body: int | None = None, csrf: bool = True, **kwargs: Any) -> Callable[[H], H]:
         return _options(super().delete(path, **kwargs), max_body, csrf)
 
 

