@@ -162,7 +162,8 @@ class Consumer:
         while True:
             started = time.monotonic()
             try:
-                await self._life()
+                with kafka.stray_cancellation():
+                    await self._life()
             except Halted as error:
                 self.halted = str(error)
                 telemetry.CONSUMER_STOPPED.labels(self.settings.name).set(1)

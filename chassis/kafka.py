@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -50,6 +50,26 @@ def consumer(settings: ServiceSettings, topics: Iterable[str], group: str) -> AI
         retry_backoff_ms=100,
         fetch_max_wait_ms=100,
     )
+
+
+class ClientGaveUp(KafkaError):  # type: ignore[misc]  # aiokafka is untyped.
+    """The client's own background work was cancelled under a call of ours: start it anew."""
+
+
+@contextlib.contextmanager
+def stray_cancellation() -> Iterator[None]:
+    """Tell our own cancellation from the library's.
+
+    When its background tasks end while a call of ours waits for them, aiokafka lets their CancelledError through. Taken
+    for a request to stop, it would end the relay or the consumer in silence.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ClientGaveUp from error
 
 
 @asynccontextmanager
@@ -98,17 +118,19 @@ async def abandon(producer: AIOKafkaProducer, seconds: float = 5.0) -> None:
     try:
         async with asyncio.timeout(seconds):
             if sender is not None:
-                await sender.close()
-            await producer.client.close()
-    except (TimeoutError, KafkaError, OSError, asyncio.CancelledError):
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
+                with contextlib.suppress(ClientGaveUp), stray_cancellation():
+                    await sender.close()
+            with stray_cancellation():
+                await producer.client.close()
+    except (TimeoutError, KafkaError, OSError):
+        return
 
 
 async def close_quietly(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float = 5.0) -> None:
     """Stop a client that may hang on a broker that is gone."""
     try:
         async with asyncio.timeout(seconds):
-            await client.stop()
+            with stray_cancellation():
+                await client.stop()
     except (TimeoutError, KafkaError, OSError):
         return

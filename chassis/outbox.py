@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -63,6 +65,58 @@ async def add(
         },
     )
     return int(result.scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One event of several that are written together; the fields are those of `add`."""
+
+    message: Message
+    unit: Unit
+    subject: str
+    occurred_at: datetime | None = None
+
+
+# As _ADD for many aggregates at once. Counters are taken in the order of subjects, so that two transactions that meet
+# wait for each other in one order and never deadlock; rows keep the order they were given in.
+_ADD_ALL = sa.text("""
+    WITH given AS (
+        SELECT * FROM unnest(
+            CAST(:event_id AS uuid[]), CAST(:topic AS text[]), CAST(:key AS text[]), CAST(:type AS text[]),
+            CAST(:subject AS text[]), CAST(:unit AS text[]), CAST(:occurred_at AS timestamptz[]),
+            CAST(:payload AS bytea[])
+        ) WITH ORDINALITY AS g (event_id, topic, key, type, subject, unit, occurred_at, payload, place)
+    ), next AS (
+        INSERT INTO outbox_sequence AS s (subject, last) SELECT subject, 1 FROM given ORDER BY subject
+        ON CONFLICT (subject) DO UPDATE SET last = s.last + 1
+        RETURNING s.subject, s.last
+    )
+    INSERT INTO outbox (event_id, topic, key, type, subject, sequence, unit, occurred_at, traceparent, payload)
+    SELECT event_id, topic, key, type, subject, last, unit, occurred_at, :traceparent, payload
+    FROM given JOIN next USING (subject) ORDER BY place
+""")
+
+
+async def add_all(tx: AsyncSession, outgoing: Sequence[Outgoing]) -> None:
+    """Write several events of different aggregates in one statement; raises ValueError where two share a subject."""
+    if not outgoing:
+        return
+    if len({one.subject for one in outgoing}) < len(outgoing):
+        raise ValueError("two events of one subject: their order would be left to chance")
+    at = now()
+    descriptors = [one.message.DESCRIPTOR for one in outgoing]
+    values = {
+        "event_id": [new_id() for _ in outgoing],
+        "topic": [d.file.package for d in descriptors],
+        "key": [one.unit.commune for one in outgoing],
+        "type": [d.full_name for d in descriptors],
+        "subject": [one.subject for one in outgoing],
+        "unit": [one.unit.code for one in outgoing],
+        "occurred_at": [one.occurred_at or at for one in outgoing],
+        "payload": [one.message.SerializeToString() for one in outgoing],
+        "traceparent": current_traceparent() or "",
+    }
+    await tx.execute(_ADD_ALL, values)
 
 
 async def prune(tx: AsyncSession, retention: timedelta) -> int:

@@ -24,6 +24,23 @@ log = telemetry.logger(__name__)
 
 PROBLEM = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+_TEXT = {"type": "string"}
+_FIELD = {"type": "object", "properties": {"field": _TEXT, "message": _TEXT}, "required": ["field", "message"]}
+_MEMBERS = {
+    "type": _TEXT,
+    "title": _TEXT,
+    "status": {"type": "integer"},
+    "detail": _TEXT,
+    "code": _TEXT,
+    "instance": _TEXT,
+    "errors": {"type": "array", "items": _FIELD},
+}
+_SCHEMA = {"type": "object", "properties": _MEMBERS, "required": [name for name in _MEMBERS if name != "errors"]}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "The request is refused: RFC 9457.", "content": {PROBLEM: {"schema": _SCHEMA}}},
+    "503": {"description": "Come back after Retry-After.", "content": {PROBLEM: {"schema": _SCHEMA}}},
+}
+"""The answers that every route of a JSON API may give beside its own, as OpenAPI tells them."""
 
 
 class _Internal(DomainError):

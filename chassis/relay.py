@@ -95,7 +95,8 @@ class Relay:
             while True:
                 started = time.monotonic()
                 try:
-                    await self._active_life()
+                    with kafka.stray_cancellation():
+                        await self._active_life()
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
                     telemetry.RELAY_FAILURES.labels(self.settings.name).inc()
                     log.warning("relay_failed", error=type(error).__name__)

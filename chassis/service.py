@@ -138,7 +138,11 @@ class Runner:
                 try:
                     await run()
                     return
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
+                    # A cancellation that is not ours came out of a library's background task.
+                    current = asyncio.current_task()
+                    if isinstance(error, asyncio.CancelledError) and (current is None or current.cancelling()):
+                        raise
                     telemetry.TASK_FAILURES.labels(self.settings.name, name).inc()
                     log.error("task_failed", task=name, error=type(error).__name__, exc_info=error)
                 pause = 0.5 if asyncio.get_running_loop().time() - started > 60 else min(pause * 2, 30.0)
@@ -282,7 +286,14 @@ def origin(runners: Sequence[Runner]) -> Starlette:
         routes.append(Mount(f"/{runner.settings.name}", app=runner.asgi))
     dist = runners[0].settings.web_dir / "dist"
     routes.append(Mount("/static", app=_HashedFiles(directory=dist, check_dir=False)))
-    return Starlette(routes=routes, middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=5)])
+    root = Starlette(
+        routes=routes,
+        middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=5)],
+        exception_handlers={HTTPException: _unrouted},
+    )
+    # An address outside of every service, or one that no prefix matches, is answered in the first one's look.
+    root.state.renderer = runners[0].app.state.renderer
+    return root
 
 
 class WebServer(uvicorn.Server):

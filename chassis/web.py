@@ -263,7 +263,7 @@ class ApiRouter(_Router):
     """JSON with problem+json errors and an OpenAPI description."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(route_class=_Route, **kwargs)
+        super().__init__(route_class=_Route, responses=problems.RESPONSES, **kwargs)
 
 
 def _tx(request: Request) -> AsyncSession:

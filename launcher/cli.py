@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from launcher.datadir import DirectoryInUse
 from launcher.jars import JarsMissing
 from launcher.platform import Platform, PortTaken, running
 from launcher.processes import EngineFailed
+from launcher.scenario import Devices, Outcome, ScenarioFailed, play
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -61,32 +61,26 @@ def demo(
 ) -> None:
     """Start the platform and play the scenario; `--exit` takes an empty platform of its own unless --data is given."""
     screen = Screen(as_json)
+    told: list[Outcome] = []
 
     async def show(platform: Platform, stopping: asyncio.Event) -> int:
         screen.announce(platform)
-        played = asyncio.create_task(_play(platform, pace, screen))
-        stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait({played, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if not played.done():
-            played.cancel()
-            await asyncio.gather(played, return_exceptions=True)
-            return 0
-        screen.outcomes(played.result())
-        screen.say("The scenario has been played; the platform stays until Ctrl-C.")
-        await stopped
+        # The devices of the story stay on the air with the platform: without them criteria would fall back.
+        async with contextlib.AsyncExitStack() as exits:
+            outcomes = await _until_stopped(_play(platform, pace, screen, exits), stopping)
+            if outcomes is None:
+                return 0
+            screen.outcomes(outcomes)
+            screen.say("The scenario has been played; the platform stays until Ctrl-C.")
+            await stopping.wait()
         return 0
 
     async def check(platform: Platform, stopping: asyncio.Event) -> int:
-        played = asyncio.create_task(_play(platform, 0.0, screen))
-        stopped = asyncio.create_task(stopping.wait())
-        await asyncio.wait({played, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not played.done():
-            played.cancel()
-            await asyncio.gather(played, return_exceptions=True)
+        async with contextlib.AsyncExitStack() as exits:
+            outcomes = await _until_stopped(_play(platform, 0.0, screen, exits), stopping)
+        if outcomes is None:
             return INTERRUPTED
-        outcomes = played.result()
-        screen.outcomes(outcomes, last=True)
+        told.extend(outcomes)
         return 0 if outcomes and all(_as_expected(outcome) for outcome in outcomes) else 1
 
     if not to_end:
@@ -97,6 +91,9 @@ def demo(
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="xaso-demo-", ignore_cleanup_errors=True))
             )
         code = _run(data, port, screen, check)
+    # Said after everything has stopped, so that it is the last thing on standard output.
+    if told:
+        screen.outcomes(told, last=True)
     raise typer.Exit(code)
 
 
@@ -150,7 +147,7 @@ class Screen:
         table.add_row("Data, logins, log", f"{platform.data.path}  secrets.json  log/platform.log")
         self._out.print(table)
 
-    def outcomes(self, outcomes: list[Any], *, last: bool = False) -> None:
+    def outcomes(self, outcomes: list[Outcome], *, last: bool = False) -> None:
         """The table criterion, before, after, because of; JSON when it is the last thing said."""
         if self.as_json:
             if last:
@@ -173,16 +170,28 @@ class Screen:
                 self._out.print(f"    → {escape(finding.mend)}")
 
 
-async def _play(platform: Platform, pace: float, screen: Screen) -> list[Any]:
-    scenario = import_module("launcher.scenario")
-    outcomes: list[Any] = await scenario.play(
-        platform.addresses, platform.logins, pace, lambda step: screen.say(escape(str(step)))
-    )
-    return outcomes
+async def _play(platform: Platform, pace: float, screen: Screen, exits: contextlib.AsyncExitStack) -> list[Outcome]:
+    # The cameras come back where they were: the platform remembers the address it probes them at.
+    ports = platform.data.ports("camera-1", "camera-2")
+    devices = Devices(exits, list(ports.values()))
+    return await play(platform.addresses, platform.logins, pace, lambda step: screen.say(escape(str(step))), devices)
 
 
-def _as_expected(outcome: Any) -> bool:
-    return bool(outcome.after == getattr(outcome, "expected", outcome.after))
+async def _until_stopped(played: Coroutine[Any, Any, list[Outcome]], stopping: asyncio.Event) -> list[Outcome] | None:
+    """What the scenario ended with, or None when it was told to stop before."""
+    playing = asyncio.create_task(played)
+    stopped = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return playing.result() if playing.done() else None
+    finally:
+        for task in (playing, stopped):
+            task.cancel()
+        await asyncio.gather(playing, stopped, return_exceptions=True)
+
+
+def _as_expected(outcome: Outcome) -> bool:
+    return outcome.after == outcome.expected
 
 
 def _run(
@@ -192,7 +201,7 @@ def _run(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_around(data, port, screen, body))
-    except (DirectoryInUse, PortTaken, EngineFailed, JarsMissing, TimeoutError) as trouble:
+    except (DirectoryInUse, PortTaken, EngineFailed, JarsMissing, ScenarioFailed, TimeoutError) as trouble:
         screen.fail(str(trouble))
         return 1
 

@@ -16,7 +16,7 @@ from chassis.db import new_id, now
 from chassis.errors import Malformed
 from chassis.paging import After, Limit, decode_cursor, page_of
 from chassis.web import ApiRouter, Me, Sessions, Tx
-from services.indicators import asking, commands, library, queries, schemas
+from services.indicators import asking, commands, entries, library, queries, reasons, schemas
 from services.indicators.engine import Ratio, Value
 from services.indicators.intake import Observed
 from services.indicators.live import Live
@@ -75,18 +75,20 @@ async def get_sheet(tx: Tx, code: str, set_code: str, as_of: AsOf = None, lang: 
     return schemas.sheet_out(await queries.sheet(tx, code, criteria, asking.as_of_instant(as_of)), lang)
 
 
-@api.get("/units/{code}/sets/{set_code}/items/{item_code}/explanation", response_model=schemas.ExplanationOut)
+@api.get("/units/{code}/sets/{set_code}/items/{item_code}/explanation", response_model=reasons.ExplanationOut)
 async def get_explanation(
     tx: Tx, me: Me, code: str, set_code: str, item_code: str, limit: Limit = 100, after: After = None, lang: Lang = "vi"
-) -> schemas.ExplanationOut:
+) -> reasons.ExplanationOut:
     """What the figure of an item rests on: sources, facts, and the events, observations or documents behind them."""
     catalogue = library.catalogue()
     criteria = queries.criteria_set(catalogue, set_code)
     item = queries.item_of(criteria, item_code)
     sheet = await queries.sheet(tx, code, criteria)
     me.require((*VIEWERS, "partner"), sheet.unit.path)
+    if me.kind == "partner":
+        me.require_scope("indicators.read")
     found = await asking.explain(tx, sheet, item, limit, after)
-    return schemas.explanation_out(found, catalogue, lang, asking.cursor_after(found))
+    return reasons.explanation_out(found, catalogue, lang, asking.cursor_after(found))
 
 
 def _line(change: Change, words: str | None) -> bytes:
@@ -128,8 +130,8 @@ async def changes(
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
 
 
-@api.post("/observations", status_code=201, response_model=schemas.ObservationOut)
-async def enter_observation(tx: Tx, me: Me, body: schemas.ObservationIn, response: Response) -> schemas.ObservationOut:
+@api.post("/observations", status_code=201, response_model=entries.ObservationOut)
+async def enter_observation(tx: Tx, me: Me, body: entries.ObservationIn, response: Response) -> entries.ObservationOut:
     """One figure entered by an officer of the unit, with what proves it. 200 where it was there before."""
     unit = await units.get(tx, body.unit)
     observed = Observed(
@@ -146,7 +148,7 @@ async def enter_observation(tx: Tx, me: Me, body: schemas.ObservationIn, respons
     outcome = await commands.enter(tx, me, unit, observed, library.catalogue())
     if outcome == "duplicate":
         response.status_code = 200
-    return schemas.ObservationOut(id=observed.id, outcome="accepted" if outcome == "accepted" else "duplicate")
+    return entries.ObservationOut(id=observed.id, outcome="accepted" if outcome == "accepted" else "duplicate")
 
 
 def value_of(value: schemas.FigureOut | None) -> Value | None:
@@ -157,8 +159,8 @@ def value_of(value: schemas.FigureOut | None) -> Value | None:
     return value.count if value is not None else None
 
 
-@api.post("/suspensions", status_code=201, response_model=schemas.SuspensionOut)
-async def create_suspension(tx: Tx, me: Me, body: schemas.SuspensionIn) -> schemas.SuspensionOut:
+@api.post("/suspensions", status_code=201, response_model=entries.SuspensionOut)
+async def create_suspension(tx: Tx, me: Me, body: entries.SuspensionIn) -> entries.SuspensionOut:
     """Suspend an item for a unit and everything below it, with a reason and a document; administrators only."""
     order = commands.Suspend(
         unit=body.unit,
@@ -170,24 +172,24 @@ async def create_suspension(tx: Tx, me: Me, body: schemas.SuspensionIn) -> schem
         document=body.document,
     )
     created = await commands.suspend(tx, me, order, library.catalogue())
-    return schemas.suspension_out(await queries.suspension(tx, created))
+    return entries.suspension_out(await queries.suspension(tx, created))
 
 
-@api.post("/suspensions/{suspension_id}/lift", response_model=schemas.SuspensionOut)
-async def lift_suspension(tx: Tx, me: Me, suspension_id: uuid.UUID) -> schemas.SuspensionOut:
+@api.post("/suspensions/{suspension_id}/lift", response_model=entries.SuspensionOut)
+async def lift_suspension(tx: Tx, me: Me, suspension_id: uuid.UUID) -> entries.SuspensionOut:
     """End a suspension now."""
     await commands.lift(tx, me, suspension_id, library.catalogue())
-    return schemas.suspension_out(await queries.suspension(tx, suspension_id))
+    return entries.suspension_out(await queries.suspension(tx, suspension_id))
 
 
-@api.get("/suspensions", response_model=schemas.SuspensionsOut)
+@api.get("/suspensions", response_model=entries.SuspensionsOut)
 async def list_suspensions(
     tx: Tx,
     unit: Code = None,
     set: Annotated[str | None, Query(max_length=60)] = None,
     limit: Limit = 50,
     after: After = None,
-) -> schemas.SuspensionsOut:
+) -> entries.SuspensionsOut:
     """Suspensions, newest first: for `unit`, everything below it and above it."""
     path = (await units.get(tx, unit)).path if unit else None
     cursor = decode_cursor(after, 1)
@@ -197,4 +199,4 @@ async def list_suspensions(
         raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
     rows = await queries.suspensions(tx, path=path, set_code=set, limit=limit, before=before)
     page = page_of(rows, limit, key=lambda row: (str(row.id),))
-    return schemas.SuspensionsOut(items=[schemas.suspension_out(row) for row in page.items], next=page.next)
+    return entries.SuspensionsOut(items=[entries.suspension_out(row) for row in page.items], next=page.next)

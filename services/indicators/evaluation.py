@@ -29,10 +29,10 @@ Touched = Mapping[str, Mapping[str, str]]
 NOTHING = Outcome("no_data", None)
 
 # Everyone who writes statuses shares the first lock; a rebuild holds it alone.
-_SHARE = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended('indicators-statuses', 288))")
 _ALONE = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('indicators-statuses', 288))")
 _LOCK = sa.text("""
-    SELECT pg_advisory_xact_lock(hashtextextended(k, 288)) FROM unnest(CAST(:keys AS text[])) AS k
+    WITH everyone AS MATERIALIZED (SELECT pg_advisory_xact_lock_shared(hashtextextended('indicators-statuses', 288)))
+    SELECT pg_advisory_xact_lock(hashtextextended(k, 288)) FROM everyone, unnest(CAST(:keys AS text[])) AS k
 """)
 _UNITS = sa.text("""
     SELECT u.* FROM unit u JOIN unnest(CAST(:code AS text[]), CAST(:since AS date[])) AS k (code, since)
@@ -74,8 +74,8 @@ _PUT_SHEETS = sa.text("""
 """)
 _LOG = sa.text("""
     INSERT INTO change (unit, code, path, set_code, item_code, before, after, flag, numerator, denominator,
-        met, total, cause, at)
-    SELECT *, CAST(:at AS timestamptz) FROM unnest(
+        met, total, cause, at, rolled)
+    SELECT *, CAST(:at AS timestamptz), CAST(:rolled AS boolean) FROM unnest(
         CAST(:unit AS text[]), CAST(:code AS text[]), CAST(:path AS text[]), CAST(:set_code AS text[]),
         CAST(:item_code AS text[]), CAST(:before AS text[]), CAST(:after AS text[]), CAST(:flag AS boolean[]),
         CAST(:numerator AS bigint[]), CAST(:denominator AS bigint[]), CAST(:met AS integer[]),
@@ -112,7 +112,6 @@ class Inputs:
 
 async def lock(tx: AsyncSession, keys: Iterable[str]) -> None:
     """Hold the units until the end of the transaction; sorted, so that nobody waits in a circle."""
-    await tx.execute(_SHARE)
     await tx.execute(_LOCK, {"keys": sorted(set(keys))})
 
 
@@ -208,9 +207,17 @@ def _summaries(changed: Sequence[Changed], known: Inputs, catalogue: c.Catalogue
 
 
 async def write(
-    tx: AsyncSession, changed: Sequence[Changed], summaries: Mapping[tuple[str, str], Summary], at: datetime
+    tx: AsyncSession,
+    changed: Sequence[Changed],
+    summaries: Mapping[tuple[str, str], Summary],
+    at: datetime,
+    *,
+    rolled: bool = False,
 ) -> None:
-    """Store changes with their sheets, their lines in the log and their events. The units must be locked."""
+    """Store changes with their sheets, their lines in the log and their events. The units must be locked.
+
+    `rolled` says that the changes are themselves a roll-up, which went all the way up and asks for no other.
+    """
     if summaries:
         rows = [
             {"unit": key, "set_code": set_code, "status": s.status, "met": s.met, "total": s.total}
@@ -223,9 +230,8 @@ async def write(
     table = columns(lines)
     stored = ("unit", "set_code", "item_code", "after", "flag", "numerator", "denominator", "cause")
     await tx.execute(_PUT_ITEMS, {**{name: table[name] for name in stored}, "at": at})
-    await tx.execute(_LOG, {**table, "at": at})
-    for one in changed:
-        await _publish(tx, one, summaries[unit_key(one.unit), one.set_code], at)
+    await tx.execute(_LOG, {**table, "at": at, "rolled": rolled})
+    await outbox.add_all(tx, [_event(one, summaries[unit_key(one.unit), one.set_code], at) for one in changed])
     await tx.execute(_WAKE)
 
 
@@ -249,7 +255,7 @@ def _line(one: Changed, summary: Summary) -> dict[str, Any]:
     }
 
 
-async def _publish(tx: AsyncSession, one: Changed, summary: Summary, at: datetime) -> None:
+def _event(one: Changed, summary: Summary, at: datetime) -> outbox.Outgoing:
     message = events_pb2.ComplianceChanged(
         unit=one.unit.code,
         set=one.set_code,
@@ -261,8 +267,7 @@ async def _publish(tx: AsyncSession, one: Changed, summary: Summary, at: datetim
         total=summary.total,
     )
     message.changed_at.FromDatetime(at)
-    subject = f"{unit_key(one.unit)}/{one.set_code}/{one.item_code}"
-    await outbox.add(tx, message, unit=one.unit, subject=subject, occurred_at=at)
+    return outbox.Outgoing(message, one.unit, f"{unit_key(one.unit)}/{one.set_code}/{one.item_code}", at)
 
 
 async def touch(

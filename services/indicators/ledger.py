@@ -40,12 +40,18 @@ _NAMES = """attribute, entity, source, origin, unit, period, state, numerator, d
 
 _REMEMBER = sa.text(f"INSERT INTO fact_history ({_NAMES}) SELECT * FROM unnest({_COLUMNS}) ON CONFLICT DO NOTHING")
 
-_PUT = sa.text(f"""
-    INSERT INTO fact ({_NAMES}) SELECT * FROM unnest({_COLUMNS})
-    ON CONFLICT (attribute, entity, source) DO UPDATE SET
-        origin = excluded.origin, unit = excluded.unit, period = excluded.period, state = excluded.state,
-        numerator = excluded.numerator, denominator = excluded.denominator, withdrawn = excluded.withdrawn,
-        sequence = excluded.sequence, cause = excluded.cause, observed_at = excluded.observed_at, recorded_at = now()
+_PUT_NEW = sa.text(f"""
+    WITH put AS (
+        INSERT INTO fact ({_NAMES}) SELECT * FROM unnest({_COLUMNS}) ON CONFLICT DO NOTHING RETURNING 1
+    ) SELECT count(*) FROM put
+""")
+_PUT_AGAIN = sa.text(f"""
+    UPDATE fact f SET
+        origin = k.origin, unit = k.unit, period = k.period, state = k.state, numerator = k.numerator,
+        denominator = k.denominator, withdrawn = k.withdrawn, sequence = k.sequence, cause = k.cause,
+        observed_at = k.observed_at, recorded_at = now()
+    FROM unnest({_COLUMNS}) AS k ({_NAMES})
+    WHERE f.attribute = k.attribute AND f.entity = k.entity AND f.source = k.source
 """)
 
 _COUNT = sa.text("""
@@ -56,6 +62,10 @@ _COUNT = sa.text("""
 """)
 
 _PARKED = sa.text("SELECT * FROM fact WHERE unit = ANY(CAST(:keys AS text[]))")
+
+
+class Contended(TimeoutError):
+    """Another transaction moved or made the very facts of this one meanwhile; trying again helps."""
 
 
 async def keys_of_units(tx: AsyncSession, wanted: Iterable[tuple[str, datetime]]) -> dict[tuple[str, datetime], str]:
@@ -90,7 +100,8 @@ async def record(tx: AsyncSession, facts: Sequence[Fact], catalogue: c.Catalogue
         return 0
     keys = await keys_of_units(tx, ((f.unit, f.observed_at) for f in facts))
     placed = [replace(f, unit=keys[f.unit, f.observed_at]) for f in facts]
-    await tx.execute(_REMEMBER, _as_columns(placed))
+    # In one order, so that two transactions that meet on the same facts wait for each other and never deadlock.
+    await tx.execute(_REMEMBER, _as_columns(sorted(placed, key=lambda fact: (fact.key, fact.order))))
     return await _settle(tx, engine.newest(placed), catalogue)
 
 
@@ -111,9 +122,12 @@ async def _settle(
     if not incoming:
         return 0
     stored = await _stored(tx, incoming)
-    await evaluation.lock(tx, {f.unit for f in (*incoming.values(), *stored.values())})
+    units = {fact.unit for fact in (*incoming.values(), *stored.values())}
+    await evaluation.lock(tx, units)
     # Read again under the locks: another transaction may have been at the same facts meanwhile.
     stored = await _stored(tx, incoming)
+    if {fact.unit for fact in stored.values()} - units:
+        raise Contended
     news: list[tuple[Fact | None, Fact]] = []
     for key, fact in incoming.items():
         held = stored.get(key)
@@ -121,10 +135,20 @@ async def _settle(
             news.append((held, fact))
     if not news:
         return 0
-    await tx.execute(_PUT, _as_columns([fact for _, fact in news]))
+    await _put(tx, news)
     await _count(tx, engine.deltas(news, catalogue))
     await evaluation.recompute(tx, _touched(news), catalogue)
     return len(news)
+
+
+async def _put(tx: AsyncSession, news: Sequence[tuple[Fact | None, Fact]]) -> None:
+    """Write the winners. Known facts are safe under the lock of the unit they were counted in; new ones have none."""
+    new = [fact for held, fact in news if held is None]
+    if new and (await tx.execute(_PUT_NEW, _as_columns(new))).scalar_one() != len(new):
+        raise Contended
+    again = [fact for held, fact in news if held is not None]
+    if again:
+        await tx.execute(_PUT_AGAIN, _as_columns(again))
 
 
 async def _stored(tx: AsyncSession, keys: Iterable[FactKey]) -> dict[FactKey, Fact]:

@@ -7,6 +7,7 @@ left the ring is read from the log again. The listening connection is open only 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -69,15 +70,25 @@ async def woken_within(event: asyncio.Event, seconds: float) -> bool:
 
 
 async def sequence(sessions: Sessions, settings: Settings, catalogue: Callable[[], c.Catalogue]) -> None:
-    """Give committed changes their positions for as long as the process lives."""
+    """Number committed changes and roll them up for as long as the process lives.
+
+    Numbering goes first and by itself: a change is on its way to who watches before the units above it are computed.
+    """
+    rolled_at = 0.0
     async with listening(settings, PENDING_CHANNEL) as pending:
         while True:
             # Cleared before looking, so that what is committed while we look wakes us again.
             pending.clear()
             async with sessions.begin() as tx:
-                done = await sequencer.run_once(tx, catalogue())
+                done = await sequencer.number(tx)
+            wait = rolled_at + settings.roll_up_seconds - time.monotonic()
+            if wait <= 0:
+                async with sessions.begin() as tx:
+                    done += await sequencer.roll_up(tx, catalogue())
+                rolled_at = time.monotonic()
+                wait = settings.sequence_poll_seconds
             if not done:
-                await woken_within(pending, settings.sequence_poll_seconds)
+                await woken_within(pending, min(wait, settings.sequence_poll_seconds))
 
 
 class Live:

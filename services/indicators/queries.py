@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -123,6 +123,12 @@ _CHANGES = """
     ORDER BY position LIMIT :most
 """
 _TOP = sa.text("SELECT coalesce(max(position), 0) FROM change WHERE position IS NOT NULL")
+_TREND = sa.text("""
+    SELECT DISTINCT ON (item_code, day) item_code, (at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date AS day,
+        numerator, denominator
+    FROM change WHERE unit = :unit AND set_code = :set_code AND at >= :since
+    ORDER BY item_code, day, id DESC
+""")
 _LATEST = sa.text("""
     SELECT * FROM change WHERE position IS NOT NULL AND unit = :unit AND set_code = :set_code
     ORDER BY position DESC LIMIT :most
@@ -278,6 +284,33 @@ async def latest_changes(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, 
     """The last changes of a unit's own sheet, newest first."""
     rows = await tx.execute(_LATEST, {"unit": unit_key(unit), "set_code": criteria.code, "most": most})
     return [change_of(row) for row in rows]
+
+
+TREND_DAYS = 90
+
+
+async def trends(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet) -> dict[str, list[float | None]]:
+    """Per item of a unit's own sheet the percentage at the end of each of the last 90 days, oldest first.
+
+    None before the first change within them; items that never were a ratio are left out.
+    """
+    today = units.today()
+    first = today - timedelta(days=TREND_DAYS - 1)
+    since = datetime(first.year, first.month, first.day, tzinfo=VIETNAM)
+    found: dict[str, dict[date, float | None]] = {}
+    for row in await tx.execute(_TREND, {"unit": unit_key(unit), "set_code": criteria.code, "since": since}):
+        share = 100 * row.numerator / row.denominator if row.denominator else None
+        found.setdefault(row.item_code, {})[row.day] = share
+    points: dict[str, list[float | None]] = {}
+    for item, days in found.items():
+        last: float | None = None
+        line = []
+        for offset in range(TREND_DAYS):
+            last = days.get(first + timedelta(days=offset), last)
+            line.append(last)
+        if any(point is not None for point in line):
+            points[item] = line
+    return points
 
 
 async def top_position(tx: AsyncSession) -> int:

@@ -3,8 +3,8 @@
 Ids of rows are not the order of commits: a transaction may take a low id and commit late, and a reader that went past
 it would skip it. So writers leave `position` empty, and one sequencer (advisory lock) numbers what it sees committed,
 in a transaction of its own. Only it writes positions, one transaction after the other: a reader that has seen position
-n has seen everything up to n. In the same transaction the changes are rolled up, many at once, to commune, district
-and province, so that no ancestor's row is fought over by the writers below it.
+n has seen everything up to n. Changes are then rolled up, many at once, to commune, district and province, so that no
+ancestor's row is fought over by the writers below it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,16 @@ _NUMBER = sa.text(f"""
         SELECT id, row_number() OVER (ORDER BY id) AS n FROM change WHERE position IS NULL ORDER BY id LIMIT {BATCH}
     ), top AS (
         SELECT coalesce(max(position), 0) AS position FROM change WHERE position IS NOT NULL
+    ), numbered AS (
+        UPDATE change SET position = top.position + pending.n FROM pending, top WHERE change.id = pending.id
+        RETURNING change.id, change.path, change.set_code, change.cause, change.rolled
+    ), noted AS (
+        INSERT INTO stale (path, set_code, cause)
+        SELECT path, set_code, cause FROM numbered WHERE NOT rolled ORDER BY id
     )
-    UPDATE change SET position = top.position + pending.n FROM pending, top WHERE change.id = pending.id
-    RETURNING change.position, change.path, change.set_code, change.cause
+    SELECT count(*) FROM numbered
 """)
-_STALE = sa.text("DELETE FROM stale RETURNING path")
+_STALE = sa.text("DELETE FROM stale RETURNING id, path, set_code, cause")
 _ABOVE = sa.text("""
     SELECT code, name, level, kind, parent, path, valid_from, valid_to FROM unit
     WHERE code = ANY(CAST(:codes AS text[]))
@@ -80,30 +85,35 @@ _ITEMS = sa.text("""
     SELECT unit, item_code, status, flag, numerator, denominator FROM item
     WHERE unit = ANY(CAST(:units AS text[])) AND set_code = :set_code
 """)
-_TOP = sa.text("SELECT coalesce(max(position), 0) FROM change WHERE position IS NOT NULL")
-_WAKE = sa.text(f"SELECT pg_notify('{CHANGES_CHANNEL}', CAST(:top AS text))")
+_WAKE = sa.text(f"SELECT pg_notify('{CHANGES_CHANNEL}', '')")
 
 
-async def run_once(tx: AsyncSession, catalogue: c.Catalogue) -> int:
-    """Number what is committed and roll it up; returns how many lines of the log got a position (0: nothing to do).
+async def number(tx: AsyncSession) -> int:
+    """Give what is committed its positions and note what must be rolled up; returns how many lines were numbered.
 
-    Also 0 while another process is at it.
+    0 also while another process is at it.
     """
     if not (await tx.execute(_ONLY_ONE)).scalar_one():
         return 0
-    numbered = sorted((await tx.execute(_NUMBER)).all(), key=lambda row: int(row.position))
-    stale = [(row.path, None, "") for row in await tx.execute(_STALE)]
-    told: list[tuple[str, str | None, str]] = [(row.path, row.set_code, row.cause) for row in numbered]
-    if not told and not stale:
+    numbered = (await tx.execute(_NUMBER)).scalar_one()
+    if numbered:
+        await tx.execute(_WAKE)
+    return int(numbered)
+
+
+async def roll_up(tx: AsyncSession, catalogue: c.Catalogue) -> int:
+    """Bring the units above what changed up to date; returns how many of their items changed.
+
+    Many changes below make one change above, however often this runs. 0 also while another process is at it.
+    """
+    if not (await tx.execute(_ONLY_ONE)).scalar_one():
         return 0
-    for criteria in catalogue.sets.values():
-        causes = {path: cause for path, set_code, cause in (*stale, *told) if set_code in (None, criteria.code)}
-        await _roll_up(tx, criteria, causes)
-    # The lines just written for the ancestors follow at once, in the same transaction.
-    more = (await tx.execute(_NUMBER)).all()
-    if numbered or more:
-        await tx.execute(_WAKE, {"top": str((await tx.execute(_TOP)).scalar_one())})
-    return len(numbered) + len(more)
+    stale = sorted((await tx.execute(_STALE)).all(), key=lambda row: int(row.id))
+    changed = 0
+    for criteria in catalogue.sets.values() if stale else ():
+        causes = {row.path: row.cause for row in stale if row.set_code in (None, criteria.code)}
+        changed += await _roll_up(tx, criteria, causes)
+    return changed
 
 
 async def mark_stale(tx: AsyncSession, path: str) -> None:
@@ -111,21 +121,23 @@ async def mark_stale(tx: AsyncSession, path: str) -> None:
     await tx.execute(sa.text("INSERT INTO stale (path) VALUES (:path)"), {"path": path})
 
 
-async def _roll_up(tx: AsyncSession, criteria: c.CriteriaSet, causes: dict[str, str]) -> None:
+async def _roll_up(tx: AsyncSession, criteria: c.CriteriaSet, causes: dict[str, str]) -> int:
     """Bring the units above the given paths up to date, lowest level first; `causes` maps a path to what happened."""
     because: dict[str, str] = {}
     for path, cause in causes.items():
         for code in path.split("/")[:-1]:
             because[code] = cause or because.get(code, "")
     if not because:
-        return
+        return 0
+    changed = 0
     today = units.today()
     rows = await tx.execute(_ABOVE, {"codes": sorted(because), "today": today})
     above = [Unit(r.code, r.name, r.level, r.kind, r.parent, r.path, r.valid_from, r.valid_to) for r in rows]
     for level in reversed(LEVELS[: LEVELS.index(criteria.level)]):
         layer = [unit for unit in above if unit.level == level]
         if layer:
-            await _Layer(criteria, layer, because, today).write(tx)
+            changed += await _Layer(criteria, layer, because, today).write(tx)
+    return changed
 
 
 @dataclass
@@ -137,7 +149,7 @@ class _Layer:
     because: dict[str, str]
     today: date
 
-    async def write(self, tx: AsyncSession) -> None:
+    async def write(self, tx: AsyncSession) -> int:
         keys = {unit.code: unit_key(unit) for unit in self.units}
         await evaluation.lock(tx, keys.values())
         asked: dict[str, Any] = {
@@ -165,7 +177,8 @@ class _Layer:
                 if outcome != before:
                     cause = self.because.get(unit.code, "")
                     changed.append(Changed(unit, self.criteria.code, item.code, before.status, outcome, cause))
-        await evaluation.write(tx, changed, summaries, now())
+        await evaluation.write(tx, changed, summaries, now(), rolled=True)
+        return len(changed)
 
 
 def rolled_up(ratio: Ratio, total: int) -> Outcome:

@@ -17,6 +17,9 @@ class Settings(ServiceSettings):
     sequence_poll_seconds: float = Field(
         default=0.5, description="Longest wait, in seconds, before committed changes get a position without a wake-up."
     )
+    roll_up_seconds: float = Field(
+        default=0.2, description="Shortest time, in seconds, between two roll-ups: changes meanwhile become one."
+    )
     heartbeat_seconds: float = Field(
         default=15.0, description="Seconds between comments on a silent stream, so that a dead line is noticed."
     )

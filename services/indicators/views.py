@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -62,14 +62,24 @@ class RowView:
     text: str
     note: str
     because: str
+    trend: list[float | None]
+    trend_words: str
 
 
 class SheetView:
     """The sheet of a unit of the set's own level."""
 
     def __init__(
-        self, sheet: Sheet, catalogue: c.Catalogue, locale: str, _: Translate, *, missing_only: bool = False
+        self,
+        sheet: Sheet,
+        catalogue: c.Catalogue,
+        locale: str,
+        _: Translate,
+        *,
+        missing_only: bool = False,
+        trends: Mapping[str, list[float | None]] | None = None,
     ) -> None:
+        self._trends = trends or {}
         self.sheet = sheet
         self.unit = sheet.unit
         self.set_title = sheet.criteria.title.in_(locale)
@@ -111,7 +121,16 @@ class SheetView:
             text=figure_words(row.figure, measure, locale, _),
             note=self._note(row, measure, locale, _),
             because=cause_words(row.cause, locale) if row.cause else "",
+            trend=self._trends.get(row.item.code, []),
+            trend_words=self._trend_words(row.item.code, locale, _),
         )
+
+    def _trend_words(self, code: str, locale: str, _: Translate) -> str:
+        known = [point for point in self._trends.get(code, []) if point is not None]
+        if not known:
+            return ""
+        first, last = (fmt_number(int(point * 10) / 10, locale) for point in (known[0], known[-1]))
+        return _("90 ngày qua: từ {first}% đến {last}%").format(first=first, last=last)
 
     @staticmethod
     def _note(row: Row, measure: c.Measure | None, locale: str, _: Translate) -> str:
@@ -354,6 +373,24 @@ def sheet_csv(sheet: Sheet, locale: str, _: Translate) -> str:
         status = _(STATUS_WORDS[row.status])
         line = [row.item.code, title, status, numerator, denominator, target, since, why]
         writer.writerow([sheet.unit.code, spelled(sheet.unit.name), *map(spelled, line)])
+    return out.getvalue()
+
+
+def children_csv(criteria: c.CriteriaSet, lines: Sequence[Line], _: Translate) -> str:
+    """One line per unit below, one column per item: its status in words, or how many of how many."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([_("Mã đơn vị"), _("Đơn vị"), _("Đạt"), _("Tổng"), *(item.code for item in criteria.items)])
+    for line in lines:
+        cells = []
+        for item in criteria.items:
+            status, figure = line.cells.get(item.code, ("no_data", None))
+            if line.unit.level != criteria.level and isinstance(figure, Ratio):
+                # With spaces it stays text: a spreadsheet would take 3/7 for a day in July.
+                cells.append(f"{figure.numerator} / {figure.denominator}")
+            else:
+                cells.append(_(STATUS_WORDS[status]))
+        writer.writerow([line.unit.code, spelled(line.unit.name), line.met, line.total, *cells])
     return out.getvalue()
 
 

@@ -125,7 +125,10 @@ async def unit_sheet(
     if LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
         return page.redirect(f"/indicators/?unit={here.code}&set={criteria_set.code}")
     sheet = await queries.sheet(tx, code, criteria_set, asking.as_of_instant(as_of))
-    view = views.SheetView(sheet, library.catalogue(), page.locale, page._, missing_only=show == "missing")
+    trends = {} if as_of else await queries.trends(tx, here, criteria_set)
+    view = views.SheetView(
+        sheet, library.catalogue(), page.locale, page._, missing_only=show == "missing", trends=trends
+    )
     history = [] if as_of else await queries.latest_changes(tx, here, criteria_set)
     return page.render(
         "sheet.html",
@@ -150,6 +153,24 @@ async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) ->
     name = f"{sheet.unit.code}-{criteria_set.code}.csv"
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(body.encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+@pages.get("/units/{code}/children.csv")
+async def children_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
+    """The matrix of a unit as CSV: every unit directly below it, each with its items."""
+    criteria_set = chosen_set(set_code)
+    unit = await units.get(tx, code)
+    lines: list[queries.Line] = []
+    while True:
+        more = await queries.children(
+            tx, unit, criteria_set, limit=CHILDREN, after=lines[-1].unit.code if lines else None
+        )
+        lines += more[:CHILDREN]
+        if len(more) <= CHILDREN:
+            break
+    headers = {"content-disposition": f'attachment; filename="{unit.code}-{criteria_set.code}-units.csv"'}
+    body = views.children_csv(criteria_set, lines, page._).encode("utf-8-sig")
+    return Response(body, media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @pages.get("/units/{code}/items/{item_code}")

@@ -61,18 +61,13 @@ def camera(row: Camera) -> events.Camera:
 
 
 async def lock_village(tx: AsyncSession, unit: str, commune: str) -> Village:
-    """The row of a village, locked until the transaction ends; made where it is missing."""
+    """The row of a village, locked and marked as changed until the transaction ends; made where it is missing."""
+    at = now()
     new = insert(Village).values(
-        unit=unit, commune=commune, clusters=0, clusters_in_earshot=0, version=0, changed_at=now()
+        unit=unit, commune=commune, clusters=0, clusters_in_earshot=0, version=1, changed_at=at
     )
-    await tx.execute(new.on_conflict_do_nothing())
-    row = await tx.get(Village, unit, with_for_update=True, populate_existing=True)
-    if row is None:
-        raise LookupError(unit)
-    return row
-
-
-def touch(row: Village) -> None:
-    """Mark a locked village as changed, for the pages that watch it."""
-    row.version += 1
-    row.changed_at = now()
+    # The update takes the lock and marks the village as changed for the pages that watch it, in one statement.
+    locked = new.on_conflict_do_update(
+        index_elements=["unit"], set_={"version": Village.version + 1, "changed_at": at}
+    ).returning(Village)
+    return (await tx.scalars(locked, execution_options={"populate_existing": True})).one()

@@ -74,7 +74,9 @@ async def village_view(page: Page, tx: AsyncSession, me: Principal, code: str) -
 async def device_view(page: Page, tx: AsyncSession, me: Principal, row: Any) -> View:
     """The shell of a page about something that stands in a village; hidden from who may not see the village."""
     access.may_read(me, row.path, hide=True)
-    unit = await units.get(tx, row.unit)
+    # A village that has ended names its devices still, as it was when they were registered.
+    then = getattr(row, "registered_at", None) or row.created_at
+    unit = await units.find(tx, row.unit) or await units.get(tx, row.unit, then.astimezone(units.VIETNAM).date())
     return await view(page, tx, me, unit)
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import STAFF, Principal
+from chassis.units import Unit
 from services.petitions.model import Officer, Petition, PetitionNotFound
 
 CODE = re.compile(r"^PA-\d{4}-\d{6,12}$")
@@ -17,6 +18,15 @@ CODE = re.compile(r"^PA-\d{4}-\d{6,12}$")
 def under(path: str) -> sa.ColumnElement[bool]:
     """Petitions of the unit at `path` and of everything below it."""
     return sa.or_(Petition.path == path, Petition.path.startswith(f"{path}/", autoescape=True))
+
+
+def inside(unit: Unit) -> sa.ColumnElement[bool]:
+    """Petitions of `unit` and of everything below it, said so that the index of its commune serves them."""
+    if unit.level == "commune":
+        return Petition.commune == unit.code
+    if unit.level == "village":
+        return sa.and_(Petition.commune == unit.commune, Petition.village == unit.code)
+    return under(unit.path)
 
 
 def visible_to(me: Principal | None) -> sa.ColumnElement[bool]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import File, Path, Query, Request, UploadFile
+from fastapi import Depends, File, Path, Query, Request, UploadFile
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -223,9 +223,20 @@ def _inside(of: Petition, me: Principal | None) -> bool:
     return of.is_handler(me) or of.is_reporter(me)
 
 
-def _may_read(me: Principal | None) -> None:
-    if me is not None and me.kind == "partner":
+def _reader(me: MaybeMe) -> Principal | None:
+    """Who reads: nobody in particular, or somebody whose token may read petitions."""
+    if me is not None:
         me.require_scope(READ_SCOPE)
+    return me
+
+
+def _writer(me: Me) -> Principal:
+    me.require_scope(commands.WRITE_SCOPE)
+    return me
+
+
+Reader = Annotated[Principal | None, Depends(_reader)]
+Writer = Annotated[Principal, Depends(_writer)]
 
 
 @api.get("/categories")
@@ -241,7 +252,7 @@ async def categories() -> CategoriesOut:
 
 
 @api.post("/petitions", status_code=201)
-async def file_petition(request: Request, tx: Tx, me: Me, body: FileIn) -> PetitionOut:
+async def file_petition(request: Request, tx: Tx, me: Writer, body: FileIn) -> PetitionOut:
     """File a petition: people for themselves, staff with channel `phone` for a caller, partners for their callers."""
     asked = FilePetition(**body.model_dump())
     filed = await commands.file(tx, me, asked, cipher_of(_settings(request)))
@@ -264,7 +275,7 @@ def _cursor(after: str | None) -> tuple[datetime, UUID] | None:
 @api.get("/petitions")
 async def list_petitions(
     tx: Tx,
-    me: MaybeMe,
+    me: Reader,
     unit: Annotated[str | None, Query(max_length=30, description="Code of a unit: it and everything below.")] = None,
     status: Annotated[list[Status] | None, Query()] = None,
     category: Annotated[str | None, Query(max_length=40)] = None,
@@ -277,9 +288,8 @@ async def list_petitions(
     limit: Limit = 50,
 ) -> PetitionPage:
     """Petitions the caller may see: the public ones, their own, and those of the units they work for."""
-    _may_read(me)
     narrowed = queries.Filter(
-        path=(await units.get(tx, unit)).path if unit else None,
+        units=(await units.get(tx, unit),) if unit else (),
         statuses=tuple(status or ()),
         category=category,
         reporter=me.subject if mine and me else None,
@@ -298,33 +308,32 @@ async def list_petitions(
 
 
 @api.get("/petitions/{id}")
-async def get_petition(request: Request, tx: Tx, me: MaybeMe, id: Id) -> CaseOut:
+async def get_petition(request: Request, tx: Tx, me: Reader, id: Id) -> CaseOut:
     """One petition with its timeline and photos; 404 also where the caller may not see it."""
-    _may_read(me)
     return await _case(tx, me, await access.petition(tx, me, id), _settings(request))
 
 
 @api.post("/petitions/{id}/route")
-async def route_petition(request: Request, tx: Tx, me: Me, id: Id, body: RouteIn) -> CaseOut:
+async def route_petition(request: Request, tx: Tx, me: Writer, id: Id, body: RouteIn) -> CaseOut:
     """Staff of the commune: give the case to a department or a colleague, or take it."""
     changed = await commands.route(tx, me, id, department=body.department, assignee=body.assignee, note=body.note)
     return await _case(tx, me, changed, _settings(request))
 
 
 @api.post("/petitions/{id}/answer")
-async def answer_petition(request: Request, tx: Tx, me: Me, id: Id, body: AnswerIn) -> CaseOut:
+async def answer_petition(request: Request, tx: Tx, me: Writer, id: Id, body: AnswerIn) -> CaseOut:
     """Staff of the commune: answer in public (a security tip's answer is read by its reporter only)."""
     return await _case(tx, me, await commands.answer(tx, me, id, text=body.text), _settings(request))
 
 
 @api.post("/petitions/{id}/close")
-async def close_petition(request: Request, tx: Tx, me: Me, id: Id) -> CaseOut:
+async def close_petition(request: Request, tx: Tx, me: Writer, id: Id) -> CaseOut:
     """Staff or the reporter: an answered case ends."""
     return await _case(tx, me, await commands.close(tx, me, id), _settings(request))
 
 
 @api.post("/petitions/{id}/reopen")
-async def reopen_petition(request: Request, tx: Tx, me: Me, id: Id, body: ReopenIn) -> CaseOut:
+async def reopen_petition(request: Request, tx: Tx, me: Writer, id: Id, body: ReopenIn) -> CaseOut:
     """The reporter: it is not settled."""
     settings = _settings(request)
     changed = await commands.reopen(tx, me, id, reason=body.reason, reopen_days=settings.reopen_days)
@@ -332,27 +341,27 @@ async def reopen_petition(request: Request, tx: Tx, me: Me, id: Id, body: Reopen
 
 
 @api.post("/petitions/{id}/rate")
-async def rate_petition(request: Request, tx: Tx, me: Me, id: Id, body: RateIn) -> CaseOut:
+async def rate_petition(request: Request, tx: Tx, me: Writer, id: Id, body: RateIn) -> CaseOut:
     """The reporter, once per answer: 1 to 5 and a word."""
     changed = await commands.rate(tx, me, id, rating=body.rating, comment=body.comment)
     return await _case(tx, me, changed, _settings(request))
 
 
 @api.post("/petitions/{id}/notes", status_code=201)
-async def add_note(request: Request, tx: Tx, me: Me, id: Id, body: NoteIn) -> CaseOut:
+async def add_note(request: Request, tx: Tx, me: Writer, id: Id, body: NoteIn) -> CaseOut:
     """Staff: a note that only the commune's staff read."""
     return await _case(tx, me, await commands.note(tx, me, id, text=body.text), _settings(request))
 
 
 @api.post("/petitions/{id}/visibility")
-async def set_visibility(request: Request, tx: Tx, me: Me, id: Id, body: VisibilityIn) -> CaseOut:
+async def set_visibility(request: Request, tx: Tx, me: Writer, id: Id, body: VisibilityIn) -> CaseOut:
     """Staff: take a petition off the public pages or put it back."""
     changed = await commands.set_public(tx, me, id, public=body.public)
     return await _case(tx, me, changed, _settings(request))
 
 
 @api.post("/petitions/{id}/photos", status_code=201, max_body=(MAX_PHOTOS * 8 + 1) * MiB)
-async def add_photos(tx: Tx, me: Me, id: Id, files: Annotated[list[UploadFile], File(alias="photos")]) -> PhotosOut:
+async def add_photos(tx: Tx, me: Writer, id: Id, files: Annotated[list[UploadFile], File(alias="photos")]) -> PhotosOut:
     """The reporter, before anybody took the case up: up to three photos (JPEG, PNG, WebP; 8 MB each), redrawn."""
     if len(files) > MAX_PHOTOS:
         raise TooManyPhotos(field="photos", most=MAX_PHOTOS)

@@ -174,6 +174,10 @@ class Petition(Base):
         sa.CheckConstraint("(lat IS NULL) = (lon IS NULL)", name="position"),
         sa.Index("ix_petition_filed", "commune", "filed_at", "id"),
         sa.Index("ix_petition_due", "commune", "due_at", "id"),
+        sa.Index("ix_petition_public", "filed_at", "id", postgresql_where=sa.text("public")),
+        sa.Index(
+            "ix_petition_open", "due_at", "id", postgresql_where=sa.text("status IN ('filed', 'routed', 'reopened')")
+        ),
         sa.Index("ix_petition_path", "path", postgresql_ops={"path": "text_pattern_ops"}),
         sa.Index("ix_petition_reporter", "reporter", "filed_at", postgresql_where=sa.text("reporter IS NOT NULL")),
     )

@@ -15,7 +15,8 @@ from sqlalchemy.orm import undefer
 from chassis.auth import Principal
 from chassis.db import now, unit_table
 from chassis.text import fold
-from services.petitions.access import CODE, under, visible_to
+from chassis.units import Unit
+from services.petitions.access import CODE, inside, visible_to
 from services.petitions.model import OPEN, Entry, EntryKind, Petition, PetitionNotFound, Photo, Status
 
 SIMILAR_WHOLE, SIMILAR_PART = 0.35, 0.6
@@ -26,13 +27,13 @@ Cursor = tuple[datetime, uuid.UUID]
 
 @dataclass(frozen=True)
 class Filter:
-    """What a list is narrowed to; empty fields narrow nothing. `path` is a unit's path, `paths`
-    several, `q` words in any spelling;
-    `nobody` finds nothing (a visitor who asks for what is theirs).
+    """What a list is narrowed to; empty fields narrow nothing.
+
+    `units` are units of any level with all below them, `q` words in any spelling; `nobody` finds nothing (a visitor
+    who asks for what is theirs).
     """
 
-    path: str | None = None
-    paths: tuple[str, ...] = ()
+    units: tuple[Unit, ...] = ()
     statuses: tuple[Status, ...] = ()
     category: str | None = None
     village: str | None = None
@@ -47,10 +48,8 @@ class Filter:
 
     def conditions(self) -> list[sa.ColumnElement[bool]]:
         found: list[sa.ColumnElement[bool]] = []
-        if self.path:
-            found.append(under(self.path))
-        if self.paths:
-            found.append(sa.or_(*(under(path) for path in self.paths)))
+        if self.units:
+            found.append(sa.or_(*(inside(unit) for unit in self.units)))
         if self.statuses:
             found.append(Petition.status.in_(self.statuses))
         if self.late:
@@ -108,8 +107,8 @@ class Counts:
     answered: int
 
 
-async def counts(tx: AsyncSession, paths: Sequence[str]) -> Counts:
-    """The counts of the units at `paths` and of everything below them, in one statement."""
+async def counts(tx: AsyncSession, of: Sequence[Unit]) -> Counts:
+    """The counts of units and of everything below them, in one statement."""
     at = now()
     is_open = Petition.status.in_(OPEN)
     n = sa.func.count()
@@ -121,7 +120,7 @@ async def counts(tx: AsyncSession, paths: Sequence[str]) -> Counts:
                 n.filter(is_open, Petition.due_at.between(at, at + timedelta(days=1))),
                 n.filter(Petition.status.in_((Status.FILED, Status.REOPENED))),
                 n.filter(Petition.status == Status.ANSWERED),
-            ).where(sa.or_(*(under(path) for path in paths)), Petition.status != Status.CLOSED)
+            ).where(sa.or_(*(inside(unit) for unit in of)), Petition.status != Status.CLOSED)
         )
     ).one()
     return Counts(*row)
@@ -168,8 +167,8 @@ async def picture(tx: AsyncSession, me: Principal | None, photo_id: uuid.UUID, *
     return found.thumb if thumb else found.image
 
 
-async def similar(tx: AsyncSession, *, path: str, text: str, since: datetime, limit: int = 3) -> list[Petition]:
-    """Public petitions of the unit at `path`, still in work, whose words are close to `text`, the closest first."""
+async def similar(tx: AsyncSession, *, unit: Unit, text: str, since: datetime, limit: int = 3) -> list[Petition]:
+    """Public petitions of `unit`, still in work, whose words are close to `text`, the closest first."""
     folded = fold(text)
     score = sa.func.greatest(
         sa.func.similarity(Petition.fold, folded) / SIMILAR_WHOLE,
@@ -177,7 +176,9 @@ async def similar(tx: AsyncSession, *, path: str, text: str, since: datetime, li
     )
     query = (
         sa.select(Petition)
-        .where(under(path), Petition.public, Petition.status != Status.CLOSED, Petition.filed_at >= since, score >= 1.0)
+        .where(
+            inside(unit), Petition.public, Petition.status != Status.CLOSED, Petition.filed_at >= since, score >= 1.0
+        )
         .order_by(score.desc(), Petition.filed_at.desc())
         .limit(limit)
     )
@@ -216,7 +217,7 @@ class Overview:
     late: int
 
 
-async def public_overview(tx: AsyncSession, path: str | None) -> Overview:
+async def public_overview(tx: AsyncSession, unit: Unit | None) -> Overview:
     """How many petitions were filed in 90 days, how many of them are answered, how many wait too long."""
     at = now()
     n = sa.func.count()
@@ -225,6 +226,6 @@ async def public_overview(tx: AsyncSession, path: str | None) -> Overview:
         n.filter(Petition.status.in_((Status.ANSWERED, Status.CLOSED))),
         n.filter(Petition.status.in_(OPEN), Petition.due_at < at),
     ).where(Petition.public, Petition.filed_at >= at - timedelta(days=90))
-    if path:
-        query = query.where(under(path))
+    if unit:
+        query = query.where(inside(unit))
     return Overview(*(await tx.execute(query)).one())

@@ -146,7 +146,7 @@ class PetitionService(petitions_pb2_grpc.PetitionServiceServicer):
             raise Invalid(field="page_size", message_="Mỗi trang từ 1 đến 200 mục.")
         limit = request.page_size or DEFAULT_PAGE
         narrowed = queries.Filter(
-            path=(await units.get(tx, request.unit)).path if request.unit else None,
+            units=(await units.get(tx, request.unit),) if request.unit else (),
             statuses=tuple(_status(word) for word in request.statuses),
         )
         rows = await queries.listing(tx, rpc.me(), narrowed, limit=limit, after=_cursor(request.page_token))

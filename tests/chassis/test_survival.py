@@ -8,11 +8,13 @@ by planted faults that it must report.
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -145,16 +147,21 @@ class World:
         try:
             await eventually(quiet, seconds=seconds, pause=0.2)
         except AssertionError as trouble:
-            logs = [f"{side.role}:\n" + side.log.read_text("utf-8")[-4000:] for side in (self.writer, self.reader)]
+            for side in (self.writer, self.reader):
+                if side.process is not None:
+                    side.process.send_signal(signal.SIGUSR1)
+            await asyncio.sleep(1)
+            logs = [f"{side.role}:\n" + side.log.read_text("utf-8")[-8000:] for side in (self.writer, self.reader)]
             raise AssertionError("\n".join(logs)) from trouble
         return check(self.told, await self.effects())
 
 
-@pytest.fixture
-async def world(tmp_path: Path, postgres_of_own: EmbeddedPostgres, kafka_of_own: EmbeddedKafka) -> AsyncIterator[World]:
-    postgres, kafka = postgres_of_own.start(), kafka_of_own.start()
+@asynccontextmanager
+async def made_world(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path) -> AsyncIterator[World]:
+    """Fresh databases and topics on the engines given, and the two processes, not started yet."""
     port = free_port()
-    urls = {role: postgres.create_database(f"ledger_{role}", "secret") for role in ("writer", "reader")}
+    tag = uuid.uuid4().hex[:8]
+    urls = {role: postgres.create_database(f"{role}_{tag}", "secret") for role in ("writer", "reader")}
     sides = {}
     for role, url in urls.items():
         await migrations.upgrade(LedgerSettings(database_url=url), PACKAGE)
@@ -162,27 +169,44 @@ async def world(tmp_path: Path, postgres_of_own: EmbeddedPostgres, kafka_of_own:
             "LEDGER_NAME": "ledger" if role == "writer" else "ledger-reader",
             "LEDGER_DATABASE_URL": url,
             "LEDGER_KAFKA": kafka.bootstrap,
+            "LEDGER_TOPIC_PREFIX": f"{tag}-",
             "LEDGER_PORT": str(port) if role == "writer" else "0",
             "LEDGER_JWKS_JSON": json.dumps(JWKS),
             "LEDGER_RELAY_POLL_SECONDS": "0.2",
             "LEDGER_SEND_DEADLINE_SECONDS": "3",
         }
-        sides[role] = Side(role, environment, tmp_path / f"{role}.log")
-    plain: Callable[[str], str] = lambda url: url.replace("+asyncpg", "")  # noqa: E731 - one use, one line.
-    made = World(
+        sides[role] = Side(role, environment, folder / f"{role}.log")
+    plain = {role: url.replace("+asyncpg", "") for role, url in urls.items()}
+    world = World(
         postgres,
         kafka,
         sides["writer"],
         sides["reader"],
         f"http://127.0.0.1:{port}",
-        plain(urls["reader"]),
-        plain(urls["writer"]),
+        plain["reader"],
+        plain["writer"],
     )
     try:
-        yield made
+        yield world
     finally:
-        made.writer.kill()
-        made.reader.kill()
+        world.writer.kill()
+        world.reader.kill()
+
+
+@pytest.fixture
+async def world(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, tmp_path: Path) -> AsyncIterator[World]:
+    """A world on the shared engines, where only our own processes die."""
+    async with made_world(postgres, kafka, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def fragile_world(
+    tmp_path: Path, postgres_of_own: EmbeddedPostgres, kafka_of_own: EmbeddedKafka
+) -> AsyncIterator[World]:
+    """A world on engines of its own, which may be killed."""
+    async with made_world(postgres_of_own.start(), kafka_of_own.start(), tmp_path) as made:
+        yield made
 
 
 async def test_service_killed_before_its_commit(world: World) -> None:
@@ -226,7 +250,8 @@ async def test_consumer_killed_between_effect_and_offset(world: World) -> None:
     assert await world.settled() == []
 
 
-async def test_broker_killed_under_load(world: World) -> None:
+async def test_broker_killed_under_load(fragile_world: World) -> None:
+    world = fragile_world
     world.reader.start()
     world.writer.start()
     await world.up()
@@ -241,8 +266,9 @@ async def test_broker_killed_under_load(world: World) -> None:
     assert await world.settled() == []
 
 
-async def test_broker_replaced_by_an_empty_one(world: World) -> None:
+async def test_broker_replaced_by_an_empty_one(fragile_world: World) -> None:
     """The outbox refills it, and offsets of the lost log neither skip nor block."""
+    world = fragile_world
     world.reader.start()
     world.writer.start()
     await world.up()
@@ -260,7 +286,8 @@ async def test_broker_replaced_by_an_empty_one(world: World) -> None:
     assert await world.settled() == []
 
 
-async def test_postmaster_killed_under_writes(world: World) -> None:
+async def test_postmaster_killed_under_writes(fragile_world: World) -> None:
+    world = fragile_world
     world.reader.start()
     world.writer.start()
     await world.up()

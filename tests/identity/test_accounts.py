@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from xaso.identity.v1 import events_pb2 as events
 
 from chassis.db import outbox_table
+from chassis.service import origin
+from services.identity import seed
 from services.identity.accounts.model import Account, Consent, RoleGrant
 from services.identity.app import service
 from services.identity.settings import Settings
@@ -125,10 +127,10 @@ async def test_the_session_cookie_is_for_the_browser_only(live: Live) -> None:
 async def test_over_https_the_session_cookie_is_secure(database: Any) -> None:
     settings = settings_for(Settings, database("tls"), **CHEAP, public_url="https://xaso.test", jwks_json="")
     async with running(service, settings) as run:
-        from services.identity import seed
-
         await seed.ensure(run.runner.runtime, {"officer": SECRETS["officer"]})
-        async with httpx.AsyncClient(transport=run.client._transport, base_url="https://xaso.test") as browser:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=origin([run.runner])), base_url="https://xaso.test"
+        ) as browser:
             answer = await sign_in(browser, "officer")
     cookie = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("xaso_session="))
     assert "secure" in {f.strip().lower() for f in cookie.split(";")}
@@ -286,3 +288,51 @@ async def test_a_name_is_taken_once_and_personal_numbers_never_come_back(identit
     shown = await identity.client.get(f"{ACCOUNTS}/{made['id']}", headers=ADMIN)
     assert "977777777" not in shown.text
     assert "030123456789" not in shown.text
+
+
+async def test_an_admin_sets_a_forgotten_password_and_locks_an_account(live: Live) -> None:
+    async with live.browser() as resident, live.browser() as admin:
+        await register(resident, phone="0944444444")
+        me = (await resident.get("/identity/api/v1/me")).json()["subject"]
+        await sign_in(admin, "admin")
+        csrf = {"x-csrf-token": admin.cookies["xaso_csrf"]}
+        url = f"{ACCOUNTS}/{me}"
+        body = {"password": "câu mới tinh"}
+        assert (await admin.post(f"{url}/password", json=body)).status_code == 403, "a cookie alone writes nothing"
+        weak = await admin.post(f"{url}/password", json={"password": "ngắn"}, headers=csrf)
+        assert weak.status_code == 422
+        assert (await admin.post(f"{url}/password", json=body, headers=csrf)).status_code == 200
+        assert await opens(live, "câu mới tinh")
+        assert not await opens(live, "lúa chín vàng")
+        assert (await admin.post(f"{url}/disable", headers=csrf)).json()["disabled"] is True
+        assert not await opens(live, "câu mới tinh")
+        assert (await admin.post(f"{url}/enable", headers=csrf)).json()["disabled"] is False
+        assert await opens(live, "câu mới tinh")
+
+
+async def opens(live: Live, password: str) -> bool:
+    """Whether `password` opens the account of the test above."""
+    async with live.browser() as browser:
+        return (await sign_in(browser, "0944444444", password)).status_code == 303
+
+
+async def test_nobody_sets_the_password_of_somebody_above(identity: Running) -> None:
+    higher = await new_account(identity, role="admin", unit="11083")
+    wider = await new_account(identity)
+    url = f"{ACCOUNTS}/{wider['id']}/grants"
+    more = {"role": "officer", "unit": "11086"}
+    assert (await identity.client.post(url, json=more, headers=ADMIN)).status_code == 201
+    itself = await new_account(identity, role="leader")
+    for account, who in (
+        (higher, LEADER),
+        (wider, LEADER),
+        (itself, bearer(("leader", DAI_SON), subject=itself["id"])),
+    ):
+        for path, body in (("password", {"password": "chiếm lấy nhé"}), ("disable", {}), ("enable", {})):
+            answer = await identity.client.post(f"{ACCOUNTS}/{account['id']}/{path}", json=body, headers=who)
+            assert (answer.status_code, answer.json()["code"]) == (403, "held_elsewhere")
+    foreign = await new_account(identity, unit="11086")
+    for path in ("password", "disable", "enable"):
+        body = {"password": "chiếm lấy nhé"}
+        answer = await identity.client.post(f"{ACCOUNTS}/{foreign['id']}/{path}", json=body, headers=LEADER)
+        assert answer.status_code == 404

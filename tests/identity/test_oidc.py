@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 import sqlalchemy as sa
+from joserfc import jwt
 
 from chassis.auth import TokenInvalid, TokenSource
 from chassis.db import now
@@ -159,8 +160,6 @@ async def test_a_client_may_ask_for_a_new_sign_in(live: Live) -> None:
 
 def aged(text: str, signer: Any, seconds: int) -> str:
     """The same session, signed `seconds` ago."""
-    from joserfc import jwt
-
     claims = jwt.decode(text, signer.key, algorithms=["RS256"]).claims
     header = {"alg": "RS256", "typ": "at+jwt", "kid": signer.kid}
     return jwt.encode(header, {**claims, "iat": claims["iat"] - seconds}, signer.key)

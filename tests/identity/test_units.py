@@ -168,3 +168,33 @@ async def test_units_are_found_without_marks_and_as_of_a_date(identity: Running)
     assert (await client.get(UNITS, params={"as_of": "hôm nay"})).status_code == 422
     assert (await client.get(UNITS, params={"q": "\x00"})).status_code == 400
     assert (await client.get(f"{UNITS}/{'9' * 50}")).status_code == 422
+
+
+async def test_a_village_is_renamed_and_ended_and_its_code_is_not_given_again(identity: Running) -> None:
+    client = identity.client
+    made = (await client.post(UNITS, json={"parent": "11089", "name": "Cũ"}, headers=bearer(("admin", "30")))).json()
+    await client.post(UNITS, json={"parent": "11089", "name": "Khác"}, headers=bearer(("admin", "30")))
+    staff = bearer(("officer", "30/298/11089"))
+    url = f"{UNITS}/{made['code']}"
+    same = await client.post(f"{url}/rename", json={"name": "khac"}, headers=staff)
+    assert (same.status_code, same.json()["code"]) == (409, "village_exists")
+    for who, status in (({}, 401), (OFFICER, 403), (bearer(("village_head", made["path"])), 403)):
+        assert (await client.post(f"{url}/rename", json={"name": "Trộm"}, headers=who)).status_code == status
+        assert (await client.post(f"{url}/end", json={"on": "2026-01-01"}, headers=who)).status_code == status
+    assert (await client.post(f"{url}/rename", json={"name": "Mới"}, headers=staff)).json()["name"] == "Thôn Mới"
+    for on, code in (("2019-12-01", "end_out_of_range"), ("2999-01-01", "end_out_of_range"), ("mai", "invalid")):
+        refused = await client.post(f"{url}/end", json={"on": on}, headers=staff)
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+    ended = await client.post(f"{url}/end", json={"on": "2026-01-01"}, headers=staff)
+    assert ended.json()["valid_to"] == "2026-01-01"
+    assert (await client.get(url)).status_code == 404
+    assert (await client.get(url, params={"as_of": "2025-12-31"})).json()["name"] == "Thôn Mới"
+    again = await client.post(UNITS, json={"parent": "11089", "name": "Mới"}, headers=staff)
+    assert again.json()["code"] == "11089-03"
+    commune = await client.post(f"{UNITS}/11089/end", json={"on": "2026-01-01"}, headers=bearer(("admin", "30")))
+    assert (commune.status_code, commune.json()["code"]) == (409, "not_a_village")
+    async with identity.tx() as tx:
+        c = outbox_table.c
+        rows = await tx.execute(sa.select(c.type, c.sequence).where(c.unit == made["code"]).order_by(c.sequence))
+        kinds = [(row.type.rpartition(".")[2], row.sequence) for row in rows]
+    assert kinds == [("UnitEntered", 1), ("UnitChanged", 2), ("UnitEnded", 3)]

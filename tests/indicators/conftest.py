@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from google.protobuf.message import Message
-from services.indicators.app import service
 from xaso.identity.v1 import events_pb2 as identity
 
 from chassis.consumer import Event
 from chassis.db import new_id
 from chassis.units import Unit
 from services.indicators import library, sequencer
+from services.indicators.app import service
 from services.indicators.consumers import on
 from services.indicators.settings import Settings
 from tests.support.running import Running, commune, ladder, running, settings_for, village
@@ -57,7 +57,7 @@ class Stage:
         total = 0
         while True:
             async with self.running.tx() as tx:
-                done = await sequencer.run_once(tx, library.catalogue())
+                done = await sequencer.number(tx) + await sequencer.roll_up(tx, library.catalogue())
             if not done:
                 return total
             total += done

@@ -14,7 +14,7 @@ from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import camera, petition, product, speaker
 from tests.indicators.test_stream import Served
-from tests.support.browser import DESK, PHONE, OpenPage, axe, page_errors, screenshot
+from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
 from tests.support.running import commune, ladder, running, settings_for, token, village
 from tests.support.waiting import eventually
 
@@ -52,6 +52,12 @@ async def arrange(stage: Stage) -> None:
     )
 
 
+WIDE_PAGES = (
+    "/indicators/?unit=11074",
+    "/indicators/units/11074-01",
+    "/indicators/units/11074-01/items/288.4",
+)
+"""Those whose layout differs most on a desk; the others are looked at on a phone alone."""
 PAGES = (
     "/indicators/?unit=11074",
     "/indicators/?unit=298",
@@ -61,7 +67,6 @@ PAGES = (
     "/indicators/sets/hd-288-2023",
     "/indicators/units/11074-01/items/288.4",
     "/indicators/units/11074/items/288.4",
-    "/indicators/units/11074-01/entry",
     "/indicators/units/11074-01/entry?measure=village.fibre_households",
     "/indicators/units/11074-01/entry?measure=village.digital_dialogue",
 )
@@ -75,13 +80,12 @@ async def test_pages_are_accessible_and_fit_the_screen(
     page = await open_page(size)
     cookie = {"name": "xaso_session", "value": token(("officer", stage.commune.path)), "url": stage.address}
     await page.context.add_cookies([cookie])
-    for path in PAGES:
+    for path in PAGES if size == PHONE else WIDE_PAGES:
         await page.goto(stage.address + path)
         name = path.removeprefix("/indicators/").replace("/", "_").replace("?", "_") or "start"
         await screenshot(page, f"indicators-{size[0]}-{name}")
         assert await axe(page) == [], path
-        wide = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, path
+        await assert_no_sideways_scroll(page)
         assert page_errors(page) == [], path
 
 

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from xaso.media.v1 import events_pb2 as media
 
 from chassis import units
@@ -236,3 +236,19 @@ async def test_a_village_that_ended_is_no_longer_counted_above(stage: Stage) -> 
         await commands.follow_calendar(tx, library.catalogue(), units.today())
     await stage.settle()
     assert (await stage.sheet("11074"))["total"] == before
+
+
+async def test_a_sheet_is_one_statement(stage: Stage) -> None:
+    said: list[str] = []
+
+    def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        said.append(statement)
+
+    engine = stage.running.runner.runtime.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", listen)
+    try:
+        for code in (stage.villages[0].code, "298"):
+            await stage.sheet(code)
+    finally:
+        event.remove(engine, "before_cursor_execute", listen)
+    assert len(said) == 2

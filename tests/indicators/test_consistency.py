@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from chassis.db import is_transient
 from chassis.units import Unit
 from services.indicators import commands, engine, ledger, library
 from services.indicators.engine import Fact, Outcome, Ratio, Value
+from services.indicators.rebuilding import rebuild
+from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
 
 CATALOGUE = library.catalogue()
@@ -173,3 +179,61 @@ async def test_a_rebuild_mends_what_was_damaged(stage: Stage) -> None:
     assert (found.heaps, found.items) == (1, 1)
     assert await stage.status(unit, "288.8") == "met"
     assert await stage.status(unit, "288.5") == "no_data"
+
+
+async def test_writers_that_meet_on_a_village_leave_no_half_counted_figure(stage: Stage) -> None:
+    villages = [await stage.new_village() for _ in range(3)]
+
+    async def write(worker: int) -> None:
+        shuffle = random.Random(worker)
+        for step in range(8):
+            batch = [
+                Fact(
+                    attribute=attribute,
+                    entity=f"meet-{shuffle.randint(0, 3)}",
+                    source="media",
+                    origin="event",
+                    unit=shuffle.choice(villages).code,
+                    value=shuffle.choice(CATALOGUE.attributes[attribute].states),
+                    sequence=step * 10 + worker,
+                    cause=f"xaso.media.v1.Test:{worker}-{step}-{attribute}",
+                    observed_at=START,
+                )
+                for attribute in ("camera.watch", "loudspeaker.service", "product.sale")
+            ]
+            async with asyncio.timeout(30):
+                await settled(batch)
+
+    async def settled(batch: list[Fact]) -> None:
+        """As the consumer does: whoever lost a race tries again."""
+        while True:
+            try:
+                async with stage.running.tx() as tx:
+                    await ledger.record(tx, batch, CATALOGUE)
+                return
+            except (DBAPIError, TimeoutError) as error:
+                if not is_transient(error):
+                    raise
+
+    await asyncio.gather(*(write(worker) for worker in range(6)))
+    async with stage.running.tx() as tx:
+        negative = await tx.execute(text("SELECT count(*) FROM tally WHERE count < 0"))
+        assert negative.scalar_one() == 0
+        found = await commands.rebuild(tx, CATALOGUE)
+    assert (found.heaps, found.items) == (0, 0)
+
+
+async def test_the_command_rebuild_says_whether_anything_was_wrong(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = stage.running.runner.settings
+    assert isinstance(settings, Settings)
+    assert await rebuild(settings) == 0
+    assert "heaps mended: 0; items changed: 0" in capsys.readouterr().out
+    unit = await stage.new_village()
+    async with stage.running.tx() as tx:
+        await tx.execute(
+            text("INSERT INTO tally VALUES (:u, 'camera.watch', 'x', 'event', '2026', 'dark', 1)"),
+            {"u": f"{unit.code}@2020-01-01"},
+        )
+    assert await rebuild(settings) == 1

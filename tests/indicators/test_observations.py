@@ -27,7 +27,7 @@ PARTNER = token(("partner", "30"), kind="partner", client_id="viettel", scope=SC
 @pytest.fixture(scope="module")
 async def stage(database: Callable[[str], str]) -> AsyncIterator[Stage]:
     """As in the other modules, with the gRPC port open and small batches."""
-    settings = settings_for(Settings, database("observations"), submit_batch=50)
+    settings = settings_for(Settings, database("observations"), submit_batch=50, submit_max=3000)
     async with running(service, settings, parts=["rpc"]) as live:
         here = commune()
         first = village(here)
@@ -296,6 +296,12 @@ async def test_many_rejections_are_all_counted_and_the_first_thousand_named(stag
     answer = await submit(stage, [observation("99999") for _ in range(1100)])
     assert counts(answer) == (0, 0, 1100)
     assert len(answer.rejections) == 1000
+
+
+async def test_a_call_without_end_is_stopped(stage: Stage) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await submit(stage, (observation("99999") for _ in range(3100)))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
 ADDRESS = "/indicators/api/v1/observations"

@@ -6,6 +6,9 @@ import csv
 import io
 import re
 
+from sqlalchemy import text
+from xaso.media.v1 import events_pb2 as media
+
 from services.indicators import library
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import camera, product, speaker
@@ -91,6 +94,32 @@ async def test_a_sheet_can_be_taken_home_as_csv(stage: Stage) -> None:
     assert len(rows) == 10
     assert rows[5][:3] == [unit.code, unit.name, "288.5"]
     assert rows[5][3].startswith("Có hạ tầng mạng băng thông rộng cáp quang")
+
+
+async def test_the_matrix_can_be_taken_home_as_csv(stage: Stage) -> None:
+    await stage.settle()
+    answer = await stage.client.get("/indicators/units/11074/children.csv")
+    rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    assert rows[0][4:] == [f"288.{n}" for n in range(1, 10)]
+    assert stage.villages[0].code in [row[0] for row in rows]
+    above = await stage.client.get("/indicators/units/298/children.csv")
+    commune = list(csv.reader(io.StringIO(above.content.decode("utf-8-sig"))))[1]
+    assert commune[:2] == ["11074", "Xã Đại Sơn"]
+    assert re.fullmatch(r"\d+ / \d+", commune[4])
+
+
+async def test_a_row_shows_its_trend(stage: Stage) -> None:
+    unit = await stage.new_village()
+    for clusters, heard in ((4, 1), (4, 2), (4, 3)):
+        change = media.VillageAudibilityChanged(unit=unit.code, clusters=clusters, clusters_in_earshot=heard)
+        await stage.tell(stage.event(change, f"audibility-{unit.code}"))
+    async with stage.running.tx() as tx:
+        await tx.execute(
+            text("UPDATE change SET at = at - interval '40 days' WHERE code = :code AND numerator = 1"),
+            {"code": unit.code},
+        )
+    page = await stage.client.get(f"/indicators/units/{unit.code}", headers=HTML)
+    assert "90 ngày qua: từ 25% đến 75%" in page.text
 
 
 async def test_an_explanation_is_for_those_who_watch_over_the_unit(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -453,3 +454,32 @@ async def test_while_the_hub_was_away_nobody_is_declared_silent(hub: Media) -> N
         before = commands.deadline(30, 1.5, at)
         assert await commands.silence(tx, before=before, at=at, listening_since=at) == 0
         assert await commands.silence(tx, before=before, at=at, listening_since=old) == 1
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """An MQTT packet of less than 128 bytes."""
+    assert len(body) < 128
+    return bytes([kind, len(body)]) + body
+
+
+def text(value: bytes) -> bytes:
+    return len(value).to_bytes(2, "big") + value
+
+
+@pytest.mark.parametrize("odd", [b"/11074/+/$state", b"/11074/#/$state", b"/11074/\xff\xfe/$state", b"//\xc3\x28/ack"])
+async def test_a_topic_nobody_may_publish_to_does_not_silence_the_hub(
+    hub: Media, mqtt: EmbeddedMqtt, odd: bytes
+) -> None:
+    a = await hub.speaker("Loa", unit=await place(hub))
+    async with device(hub, mqtt, a) as one:
+        await becomes(hub, a, "ready")
+        reader, writer = await asyncio.open_connection(mqtt.host, mqtt.port)
+        name = uuid.uuid4().hex[:12].encode()
+        writer.write(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 30]) + text(name)))
+        assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
+        writer.write(packet(0x30, text(hub.settings.mqtt_root.encode() + odd) + b"{}"))
+        # The answer to a ping says that the broker has taken what came before it, or it has hung up on us.
+        writer.write(b"\xc0\x00")
+        assert await reader.read(2) in (b"\xd0\x00", b"")
+        writer.close()
+        await settled(hub, one)

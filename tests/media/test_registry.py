@@ -88,7 +88,7 @@ async def test_coverage_counts_the_clusters_of_the_village(media: Media, unique:
     assert (await media.post(f"/clusters/{two}/retire")).status_code == 200
     assert (await media.post(f"/clusters/{two}/retire")).status_code == 200
     assert (await media.get(f"/loudspeakers/{speaker}")).json()["clusters"] == [one]
-    listed = (await media.get("/villages", unit=COMMUNE.code)).json()
+    listed = (await media.get("/villages", unit=COMMUNE.code)).json()["items"]
     village = next(v for v in listed if v["unit"] == QUAY.code)
     assert (village["clusters"], village["clusters_in_earshot"]) == (1, 0)
     assert [(e.clusters, e.clusters_in_earshot) for e in await media.events(QUAY.code)] == [(1, 0), (2, 0), (1, 0)]  # type: ignore[attr-defined]  # VillageAudibilityChanged.

@@ -328,6 +328,19 @@ async def test_a_hotline_files_with_its_time_of_receipt(app: Running, who: Peopl
     assert (await app.client.post(API, json=report(), headers=elsewhere)).status_code == 403
 
 
+async def test_a_token_without_the_scope_reads_and_writes_nothing(app: Running, who: People) -> None:
+    petition = await answered(app, who)
+    foreign_app = bearer(("resident", DAI_SON.path), subject="resident-1", scope="openid profile")
+    assert (await app.client.get(f"{API}/{petition['id']}", headers=foreign_app)).json()["code"] == "scope_missing"
+    assert (await app.client.get(API, headers=foreign_app)).status_code == 403
+    assert (await app.client.post(API, json=report(), headers=foreign_app)).status_code == 403
+    for action, body in WRITES:
+        assert (await act(app, foreign_app, petition, action, **body)).status_code == 403
+    reading = bearer(("officer", DAI_SON.path), scope="petitions.read")
+    assert (await app.client.get(f"{API}/{petition['id']}", headers=reading)).status_code == 200
+    assert (await act(app, reading, petition, "close")).status_code == 403
+
+
 async def test_staff_take_down_a_call_for_their_own_commune_only(app: Running, who: People) -> None:
     taken = await file(app, who.officer, channel="phone", contact_phone="0912345678")
     assert (taken["channel"], taken["mine"]) == ("phone", False)

@@ -38,24 +38,25 @@ def entered(unit: units.Unit, **changed: str) -> identity.Unit:
     return identity.Unit(**values)
 
 
-async def publish(producer: AIOKafkaProducer, prefix: str, message: Message, sequence: int) -> None:
+async def publish(
+    producer: AIOKafkaProducer, prefix: str, message: Message, sequence: int, *, subject: str, unit: str
+) -> None:
     """An event as the identity service's relay sends it."""
-    unit = message.unit  # type: ignore[attr-defined]  # every message here has one.
     headers = {
         "ce_specversion": "1.0",
         "ce_id": str(uuid.uuid4()),
         "ce_source": "/identity",
         "ce_type": message.DESCRIPTOR.full_name,
-        "ce_subject": f"{unit.code}@{unit.valid_from}",
+        "ce_subject": subject,
         "ce_time": datetime.now(UTC).isoformat(),
         "ce_sequence": str(sequence),
-        "ce_unit": unit.code,
+        "ce_unit": unit,
         "content-type": "application/protobuf",
     }
     await producer.send_and_wait(
         f"{prefix}{message.DESCRIPTOR.file.package}",
         message.SerializeToString(),
-        key=unit.code.encode(),
+        key=unit.encode(),
         headers=[(key, value.encode()) for key, value in headers.items()],
     )
 
@@ -69,7 +70,9 @@ async def test_a_village_entered_elsewhere_can_be_reported_from_and_the_petition
     await producer.start()
     try:
         for unit in (*ladder(), DAI_SON, NGHIA_DUNG):
-            await publish(producer, topic_prefix, identity.UnitEntered(unit=entered(unit)), 1)
+            await publish(
+                producer, topic_prefix, identity.UnitEntered(unit=entered(unit)), 1, subject=unit.code, unit=unit.code
+            )
         async with running(service, settings, parts=("relay", "consume")) as app:
 
             async def known(name: str) -> bool:
@@ -80,13 +83,15 @@ async def test_a_village_entered_elsewhere_can_be_reported_from_and_the_petition
             await eventually(lambda: known(NGHIA_DUNG.name))
             petition = await file(app, who.resident)
             renamed = identity.UnitChanged(unit=entered(NGHIA_DUNG, name="Thôn Nghĩa Dũng Mới"))
-            await publish(producer, topic_prefix, renamed, 2)
+            await publish(producer, topic_prefix, renamed, 2, subject=NGHIA_DUNG.code, unit=NGHIA_DUNG.code)
             await eventually(lambda: known("Thôn Nghĩa Dũng Mới"))
-            await publish(
-                producer, topic_prefix, identity.UnitEnded(unit=entered(NGHIA_DUNG, valid_to="2026-01-01")), 3
-            )
+            ended = identity.UnitEnded(unit=entered(NGHIA_DUNG, valid_to="2026-01-01"))
+            await publish(producer, topic_prefix, ended, 3, subject=NGHIA_DUNG.code, unit=NGHIA_DUNG.code)
             await eventually(lambda: gone(app))
             await travelled(kafka, topic_prefix, petition["id"])
+            erased = identity.ResidentErased(account_id="resident-1")
+            await publish(producer, topic_prefix, erased, 1, subject="resident-1", unit=DAI_SON.code)
+            await eventually(lambda: ownerless(app, petition["id"]))
     finally:
         await producer.stop()
 
@@ -94,6 +99,11 @@ async def test_a_village_entered_elsewhere_can_be_reported_from_and_the_petition
 async def gone(app: Running) -> bool:
     async with app.tx() as tx:
         return await units.find(tx, NGHIA_DUNG.code) is None
+
+
+async def ownerless(app: Running, petition: str) -> bool:
+    async with app.tx() as tx:
+        return await tx.scalar(sa.select(Petition.reporter).where(Petition.id == uuid.UUID(petition))) is None
 
 
 async def travelled(kafka: EmbeddedKafka, prefix: str, petition: str) -> None:

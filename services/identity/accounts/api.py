@@ -56,12 +56,20 @@ class AccountOut(BaseModel):
     name: str
     username: str | None
     created_at: datetime
+    disabled: bool
     grants: list[GrantOut]
 
     @classmethod
     def of(cls, row: queries.AccountRow) -> AccountOut:
         held = [GrantOut(id=g.id, role=g.role, unit=g.unit, path=g.path) for g in row.grants]
-        return cls(id=row.id, name=row.name, username=row.username, created_at=row.created_at, grants=held)
+        return cls(
+            id=row.id,
+            name=row.name,
+            username=row.username,
+            created_at=row.created_at,
+            disabled=row.disabled,
+            grants=held,
+        )
 
 
 class AccountsPage(BaseModel):
@@ -88,6 +96,12 @@ class GrantIn(BaseModel):
 
     role: Role
     unit: Short
+
+
+class PasswordIn(BaseModel):
+    """A new first password."""
+
+    password: Password
 
 
 @api.get("/me", response_model=MeOut)
@@ -144,6 +158,25 @@ async def revoke_role(tx: Tx, me: Me, account_id: uuid.UUID, grant_id: uuid.UUID
     """Take a role back; a session that already carries it ends within `session_hours`."""
     taken = await grants.revoke(tx, me, account_id, grant_id)
     return GrantOut(id=taken.id, role=taken.role, unit=taken.unit, path=taken.path)
+
+
+@api.post("/accounts/{account_id}/password", response_model=AccountOut)
+async def set_password(tx: Tx, me: Me, desk: AtDesk, account_id: uuid.UUID, body: PasswordIn) -> AccountOut:
+    """Give somebody a new first password; only where you could have given every role they hold."""
+    account = await commands.set_password(tx, desk.tools, me, account_id, body.password)
+    return AccountOut.of(await queries.row(tx, account))
+
+
+@api.post("/accounts/{account_id}/disable", response_model=AccountOut)
+async def disable(tx: Tx, me: Me, account_id: uuid.UUID) -> AccountOut:
+    """Shut an account: no new sign-in and no refreshed token; a session that is open ends within `session_hours`."""
+    return AccountOut.of(await queries.row(tx, await commands.set_disabled(tx, me, account_id, True)))
+
+
+@api.post("/accounts/{account_id}/enable", response_model=AccountOut)
+async def enable(tx: Tx, me: Me, account_id: uuid.UUID) -> AccountOut:
+    """Open an account again."""
+    return AccountOut.of(await queries.row(tx, await commands.set_disabled(tx, me, account_id, False)))
 
 
 def as_uuid(text: object) -> uuid.UUID:

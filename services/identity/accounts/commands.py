@@ -19,6 +19,7 @@ from services.identity.accounts.model import (
     Account,
     CitizenTaken,
     Consent,
+    HeldElsewhere,
     NameTaken,
     NoSuchAccount,
     PhoneTaken,
@@ -119,6 +120,35 @@ async def change_password(tx: AsyncSession, tools: Tools, account_id: uuid.UUID,
     passwords.check(new, account.username, account.name)
     account.password_hash = await tools.passwords.hash(new)
     account.password_changed_at = now()
+
+
+async def set_password(tx: AsyncSession, tools: Tools, me: Principal, account_id: uuid.UUID, new: str) -> Account:
+    """Give somebody who forgot theirs a new first password; raises NoSuchAccount, HeldElsewhere, Invalid."""
+    account = await _governed(tx, me, account_id)
+    passwords.check(new, account.username, account.name)
+    account.password_hash = await tools.passwords.hash(new)
+    account.password_changed_at = now()
+    await audit.record(tx, me, action="account.password_set", target=str(account.id), unit=account.home_unit, detail={})
+    return account
+
+
+async def set_disabled(tx: AsyncSession, me: Principal, account_id: uuid.UUID, disabled: bool) -> Account:
+    """Shut an account or open it again; doing so twice changes nothing. Raises NoSuchAccount, HeldElsewhere."""
+    account = await _governed(tx, me, account_id)
+    if (account.disabled_at is not None) != disabled:
+        account.disabled_at = now() if disabled else None
+        action = "account.disabled" if disabled else "account.enabled"
+        await audit.record(tx, me, action=action, target=str(account.id), unit=account.home_unit, detail={})
+    return account
+
+
+async def _governed(tx: AsyncSession, me: Principal, account_id: uuid.UUID) -> Account:
+    """The account, if `me` could have given every role it holds: whoever sets its password could act as its holder."""
+    account = await grants.in_scope(tx, me, account_id)
+    held = await grants.current(tx, account_id)
+    if me.subject == str(account_id) or not all(grants.may_grant(me, g.role, g.path) for g in held):
+        raise HeldElsewhere()
+    return account
 
 
 async def erase(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, password: str) -> None:

@@ -179,6 +179,12 @@ class TooManyGrants(DomainError):
     message = "Một tài khoản giữ tối đa {most} vai trò. Xin thu bớt vai trò cũ."
 
 
+class HeldElsewhere(DomainError):
+    code = "held_elsewhere"
+    kind = Kind.FORBIDDEN
+    message = "Người này giữ vai trò ngoài phạm vi của anh/chị, nên chỉ cấp trên mới làm được việc đó."
+
+
 class OwnAdmin(DomainError):
     code = "own_admin"
     kind = Kind.CONFLICT

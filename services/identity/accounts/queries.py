@@ -35,6 +35,7 @@ class AccountRow:
     name: str
     username: str | None
     created_at: datetime
+    disabled: bool
     grants: tuple[Held, ...]
 
 
@@ -77,7 +78,10 @@ async def _rows(tx: AsyncSession, accounts: list[Account]) -> list[AccountRow]:
     for g in await tx.scalars(query.order_by(RoleGrant.granted_at, RoleGrant.id)):
         if g.account_id is not None:
             held.setdefault(g.account_id, []).append(Held(g.id, g.role, g.unit, g.path))
-    return [AccountRow(a.id, a.name, a.username, a.created_at, tuple(held.get(a.id, ()))) for a in accounts]
+    return [
+        AccountRow(a.id, a.name, a.username, a.created_at, a.disabled_at is not None, tuple(held.get(a.id, ())))
+        for a in accounts
+    ]
 
 
 async def export(tx: AsyncSession, tools: Tools, account: Account) -> dict[str, Any]:

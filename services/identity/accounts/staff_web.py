@@ -41,6 +41,12 @@ class AccountForm(BaseModel):
     unit: Short
 
 
+class PasswordForm(BaseModel):
+    """A new first password."""
+
+    password: Password
+
+
 class GrantForm(BaseModel):
     """A role to give."""
 
@@ -119,6 +125,32 @@ async def grant_role(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Respo
 async def revoke_role(page: Page, tx: Tx, me: Me, account_id: uuid.UUID, grant_id: uuid.UUID) -> Response:
     await grants.revoke(tx, me, account_id, grant_id)
     return page.redirect(f"/identity/accounts/{account_id}", flash="Đã thu vai trò.")
+
+
+@pages.post("/accounts/{account_id}/password")
+async def set_password(page: Page, tx: Tx, me: Me, desk: AtDesk, account_id: uuid.UUID) -> Response:
+    await grants.in_scope(tx, me, account_id)
+    form = await page.form(PasswordForm)
+    if form.value is None:
+        return await _show(page, tx, me, account_id, "", "", errors=form.errors)
+    try:
+        await commands.set_password(tx, desk.tools, me, account_id, form.value.password)
+    except DomainError as error:
+        errors, status = page.errors_of(error), page.status_of(error)
+        return await _show(page, tx, me, account_id, "", "", errors=errors, status=status)
+    return page.redirect(f"/identity/accounts/{account_id}", flash="Đã đặt mật khẩu mới. Xin báo cho người đó.")
+
+
+@pages.post("/accounts/{account_id}/disable")
+async def disable(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Response:
+    await commands.set_disabled(tx, me, account_id, True)
+    return page.redirect(f"/identity/accounts/{account_id}", flash="Đã khóa tài khoản. Có thể mở lại bất cứ lúc nào.")
+
+
+@pages.post("/accounts/{account_id}/enable")
+async def enable(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Response:
+    await commands.set_disabled(tx, me, account_id, False)
+    return page.redirect(f"/identity/accounts/{account_id}", flash="Đã mở lại tài khoản.")
 
 
 async def _show(page: Page, tx: Tx, me: Principal, account_id: uuid.UUID, unit: str, q: str, **shown: Any) -> Response:

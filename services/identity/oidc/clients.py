@@ -19,7 +19,7 @@ PARTNER_SCOPES = (
     "identity.units.read",
     "identity.teams.read",
     "indicators.observations.write",
-    "indicators.compliance.read",
+    "indicators.read",
     "petitions.read",
     "petitions.write",
     "ecommerce.read",

@@ -65,6 +65,18 @@ class VillageIn(BaseModel):
     kind: Literal["thon", "khu"] = "thon"
 
 
+class RenameIn(BaseModel):
+    """Another name of a village."""
+
+    name: Name
+
+
+class EndIn(BaseModel):
+    """The first day without the village."""
+
+    on: date
+
+
 @api.get("/units", response_model=UnitsPage)
 async def list_units(
     tx: Tx,
@@ -94,3 +106,15 @@ async def get_unit(tx: Tx, code: CodeInPath, as_of: date | None = None) -> UnitO
 async def enter_village(tx: Tx, me: Me, body: VillageIn) -> UnitOut:
     """Enter a village; its code is the commune's code and the next number."""
     return UnitOut.of(await commands.enter_village(tx, me, commands.EnterVillage(body.parent, body.name, body.kind)))
+
+
+@api.post("/units/{code}/rename", response_model=UnitOut)
+async def rename_village(tx: Tx, me: Me, code: CodeInPath, body: RenameIn) -> UnitOut:
+    """Give a village another name."""
+    return UnitOut.of(await commands.rename_village(tx, me, code, body.name))
+
+
+@api.post("/units/{code}/end", response_model=UnitOut)
+async def end_village(tx: Tx, me: Me, code: CodeInPath, body: EndIn) -> UnitOut:
+    """Let a village end; its code is not given out again."""
+    return UnitOut.of(await commands.end_village(tx, me, code, body.on))

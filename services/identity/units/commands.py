@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,12 +20,30 @@ from chassis.text import fold
 from chassis.units import Unit
 
 VILLAGE_KINDS = {"thon": "Thôn", "khu": "Khu dân cư"}
+MOST_AHEAD = timedelta(days=366)
 
 
 class NotACommune(DomainError):
     code = "not_a_commune"
     kind = Kind.CONFLICT
     message = "Thôn, khu dân cư chỉ nhập được dưới một xã, phường hoặc thị trấn."
+
+
+class NotAVillage(DomainError):
+    code = "not_a_village"
+    kind = Kind.CONFLICT
+    message = "Chỉ sửa được tên hoặc kết thúc thôn, khu dân cư do xã nhập."
+
+
+class VillageEnded(DomainError):
+    code = "village_ended"
+    kind = Kind.CONFLICT
+    message = "{name} đã có ngày kết thúc."
+
+
+class EndOutOfRange(DomainError):
+    code = "end_out_of_range"
+    message = "Ngày kết thúc phải sau ngày bắt đầu và không quá một năm tới."
 
 
 class VillageExists(DomainError):
@@ -94,18 +114,10 @@ async def enter_village(tx: AsyncSession, me: Principal, new: EnterVillage) -> U
     me.require(STAFF, commune.path)
     if commune.level != "commune":
         raise NotACommune(field="unit")
-    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"villages-of-{commune.code}"))))
+    await _lock(tx, commune.code)
     name = village_name(new.kind, new.name)
-    columns = unit_table.c
-    rows = (
-        await tx.execute(
-            sa.select(columns.code, columns.name, columns.valid_to).where(
-                columns.parent == commune.code, columns.level == "village"
-            )
-        )
-    ).all()
-    if any(fold(r.name) == fold(name) and r.valid_to is None for r in rows):
-        raise VillageExists(field="name", name=name)
+    rows = await _villages(tx, commune.code)
+    _refuse_same(rows, name)
     number = 1 + max((int(r.code.rpartition("-")[2]) for r in rows), default=0)
     code = f"{commune.code}-{number:02d}"
     # A village is entered as it is found, not as it is founded: it counts from the commune's own first day, so that a
@@ -114,3 +126,55 @@ async def enter_village(tx: AsyncSession, me: Principal, new: EnterVillage) -> U
     await _publish(tx, village, events.UnitEntered(unit=message_of(village)))
     await audit.record(tx, me, action="unit.entered", target=subject_of(village), unit=village.code, detail={})
     return village
+
+
+async def rename_village(tx: AsyncSession, me: Principal, code: str, name: str) -> Unit:
+    """Give a village another name and publish it; raises UnknownUnit, Forbidden, NotAVillage, VillageExists."""
+    village = await _village(tx, me, code)
+    renamed = replace(village, name=village_name(village.kind, name))
+    _refuse_same([r for r in await _villages(tx, village.parent) if r.code != code], renamed.name)
+    await _publish(tx, renamed, events.UnitChanged(unit=message_of(renamed)))
+    await audit.record(tx, me, action="unit.renamed", target=subject_of(renamed), unit=code, detail={})
+    return renamed
+
+
+async def end_village(tx: AsyncSession, me: Principal, code: str, on: date) -> Unit:
+    """Let a village end on the day `on`, the first one without it; its figures stay readable as of days before.
+
+    Raises UnknownUnit, Forbidden, NotAVillage, VillageEnded, EndOutOfRange.
+    """
+    village = await _village(tx, me, code)
+    if village.valid_to is not None:
+        raise VillageEnded(name=village.name)
+    if not village.valid_from < on <= units.today() + MOST_AHEAD:
+        raise EndOutOfRange(field="on")
+    ended = replace(village, valid_to=on)
+    await _publish(tx, ended, events.UnitEnded(unit=message_of(ended)))
+    detail = {"on": on.isoformat()}
+    await audit.record(tx, me, action="unit.ended", target=subject_of(ended), unit=code, detail=detail)
+    return ended
+
+
+async def _village(tx: AsyncSession, me: Principal, code: str) -> Unit:
+    """The village, with its commune locked: who changes it sees what others changed before."""
+    found = await units.get(tx, code)
+    me.require(STAFF, found.path.rpartition("/")[0] or found.path)
+    if found.level != "village":
+        raise NotAVillage()
+    await _lock(tx, found.parent)
+    return await units.get(tx, code)
+
+
+async def _villages(tx: AsyncSession, commune: str) -> Sequence[Any]:
+    columns = unit_table.c
+    query = sa.select(columns.code, columns.name, columns.valid_to)
+    return (await tx.execute(query.where(columns.parent == commune, columns.level == "village"))).all()
+
+
+def _refuse_same(villages: Sequence[Any], name: str) -> None:
+    if any(fold(v.name) == fold(name) and v.valid_to is None for v in villages):
+        raise VillageExists(field="name", name=name)
+
+
+async def _lock(tx: AsyncSession, commune: str) -> None:
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"villages-of-{commune}"))))

@@ -30,6 +30,12 @@ class VillageForm(BaseModel):
     kind: Literal["thon", "khu"]
 
 
+class RenameForm(BaseModel):
+    """The form that renames a village."""
+
+    name: Name
+
+
 @pages.get("/units")
 async def browse(page: Page, tx: Tx, me: MaybeMe, q: str = "", after: After = None) -> Response:
     q = q.strip()[:80]
@@ -76,6 +82,20 @@ async def enter_village(page: Page, tx: Tx, me: Me, code: str) -> Response:
     )
 
 
+@pages.post("/units/{code}/rename")
+async def rename_village(page: Page, tx: Tx, me: Me, code: str) -> Response:
+    form = await page.form(RenameForm)
+    if form.value is None:
+        me.require(STAFF, (await units.get(tx, code)).path)
+        return await _show(page, tx, me, code, errors=form.errors, typed=form.typed)
+    try:
+        village = await commands.rename_village(tx, me, code, form.value.name)
+    except DomainError as error:
+        errors, status = page.errors_of(error), page.status_of(error)
+        return await _show(page, tx, me, code, errors=errors, typed=form.typed, status=status)
+    return page.redirect(f"/identity/units/{code}", flash=page._("Đã đổi tên thành {name}.").format(name=village.name))
+
+
 async def _show(page: Page, tx: Tx, me: MaybeMe, code: str, *, status: int = 200, **shown: Any) -> Response:
     unit = await units.get(tx, code)
     return page.render(
@@ -86,6 +106,7 @@ async def _show(page: Page, tx: Tx, me: MaybeMe, code: str, *, status: int = 200
         counts=await queries.counts_below(tx, unit.path),
         kinds=list(commands.VILLAGE_KINDS.items()),
         may_enter=unit.level == "commune" and me is not None and me.may(STAFF, unit.path),
+        may_rename=unit.level == "village" and me is not None and me.may(STAFF, unit.path),
         unit_path=await crumbs(tx, unit),
         staff_nav=rail(page, "units"),
         search_url="/identity/units",

@@ -28,7 +28,7 @@ from services.media.bulletins.model import (
     Stage,
     Verdict,
 )
-from services.media.speakers.commands import tell_audibility, village
+from services.media.speakers.commands import village
 from services.media.speakers.model import Loudspeaker
 
 TEST_SECONDS = 10
@@ -115,7 +115,7 @@ async def _under_way(tx: AsyncSession, unit: str, at: datetime) -> bool:
 
 async def cancel(tx: AsyncSession, me: Principal, bulletin_id: uuid.UUID) -> Bulletin:
     """Cancel a bulletin that is under way; raises BulletinOver."""
-    bulletin = await tx.get(Bulletin, bulletin_id, with_for_update=True)
+    bulletin = await tx.get(Bulletin, bulletin_id, with_for_update={"key_share": True})
     if bulletin is None:
         raise NotFound
     me.require(STAFF, bulletin.path, hide=True)
@@ -158,7 +158,7 @@ async def take_due(tx: AsyncSession, *, at: datetime, resend: float, limit: int 
         )
         .order_by(Delivery.next_send_at, Delivery.id)
         .limit(limit)
-        .with_for_update(of=Delivery, skip_locked=True)
+        .with_for_update(of=Delivery, skip_locked=True, key_share=True)
     )
     commands = []
     for delivery, bulletin, speaker in (await tx.execute(due)).all():
@@ -178,7 +178,7 @@ async def take_due(tx: AsyncSession, *, at: datetime, resend: float, limit: int 
             Loudspeaker.retired_at.is_(None),
         )
         .limit(limit)
-        .with_for_update(of=Delivery, skip_locked=True)
+        .with_for_update(of=Delivery, skip_locked=True, key_share=True)
     )
     for delivery, bulletin, speaker in (await tx.execute(stop)).all():
         delivery.cancel_sent_at = at
@@ -211,13 +211,15 @@ async def acknowledge(
 ) -> Verdict | None:
     """Note how far a locked loudspeaker came; returns None for a replay. Raises ForeignDelivery.
 
-    The first finished acknowledgement that counts proves the loudspeaker and may bring its clusters into earshot.
+    The first finished acknowledgement that counts proves the loudspeaker and may bring its clusters into earshot:
+    unless it was a replay, the caller owes the village a `tell_audibility` in the same transaction.
     """
-    delivery = await tx.get(Delivery, delivery_id, with_for_update=True)
+    delivery = await tx.get(Delivery, delivery_id)
     if delivery is None or delivery.loudspeaker_id != speaker.id:
         raise ForeignDelivery
-    # Shared: a cancellation that is being committed is waited for, so that it is either before or after this.
-    bulletin = await tx.get_one(Bulletin, delivery.bulletin_id, with_for_update={"read": True})
+    # Shared: a cancellation that is being committed is waited for, so that it is either before or after this. It locks
+    # the bulletin before its deliveries, as is done here.
+    bulletin = await tx.get_one(Bulletin, delivery.bulletin_id, with_for_update={"read": True}, populate_existing=True)
     verdict = bulletin.judge(stage, seconds, at)
     row = insert(Acknowledgement).values(
         delivery_id=delivery.id,
@@ -236,10 +238,6 @@ async def acknowledge(
         await tx.flush()
         message = events.BulletinAcknowledged(bulletin_id=str(bulletin.id), loudspeaker=facts.loudspeaker(speaker))
         await outbox.add(tx, message, unit=speaker.unit, key=speaker.commune, subject=str(speaker.id))
-        await tell_audibility(tx, speaker.unit, speaker.commune)
-    else:
-        await tx.flush()
-        facts.touch(await facts.lock_village(tx, speaker.unit, speaker.commune))
     return verdict
 
 

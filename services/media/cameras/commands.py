@@ -117,6 +117,7 @@ async def probe_soon(tx: AsyncSession, me: Principal, camera_id: uuid.UUID) -> C
     if camera.state is not CameraState.MAINTENANCE:
         camera.next_probe_at = now()
         await tx.flush()
+        await audit.record(tx, me, action="camera.probe_asked", target=str(camera.id), unit=camera.unit, detail={})
     return camera
 
 
@@ -127,7 +128,7 @@ async def take_due(tx: AsyncSession, *, at: datetime, pause: float, limit: int) 
         .where(Camera.retired_at.is_(None), Camera.next_probe_at <= at)
         .order_by(Camera.next_probe_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     claim = (
         sa.update(Camera)
@@ -154,7 +155,7 @@ async def probed(
 
     Where nobody had looked for long, that stretch is entered as unknown before the new state begins.
     """
-    camera = await tx.get(Camera, camera_id, with_for_update=True)
+    camera = await tx.get(Camera, camera_id, with_for_update={"key_share": True})
     if camera is None or camera.retired_at is not None or camera.state is CameraState.MAINTENANCE:
         return None
     gap = camera.unwatched_since(at, stale_after(settings))
@@ -198,12 +199,12 @@ async def _close_interval(tx: AsyncSession, camera: Camera, at: datetime) -> Non
 async def _tell(tx: AsyncSession, message: facts.CameraEvent, camera: Camera) -> None:
     await tx.flush()
     await outbox.add(tx, message, unit=camera.unit, key=camera.commune, subject=str(camera.id))
-    facts.touch(await facts.lock_village(tx, camera.unit, camera.commune))
+    await facts.lock_village(tx, camera.unit, camera.commune)
 
 
 async def _for_staff(tx: AsyncSession, me: Principal, camera_id: uuid.UUID) -> Camera:
     """The camera, locked, for someone who may change it; hidden from everybody else."""
-    camera = await tx.get(Camera, camera_id, with_for_update=True)
+    camera = await tx.get(Camera, camera_id, with_for_update={"key_share": True})
     if camera is None:
         raise NotFound
     me.require(STAFF, camera.path, hide=True)

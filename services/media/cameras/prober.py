@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from chassis import telemetry
 from chassis.db import Sessions, now
 from chassis.errors import DomainError
-from services.media.cameras import address, commands
+from services.media.cameras import address, commands, queries
 from services.media.cameras.probe import Probe, Result, probe
 from services.media.settings import Settings
 from services.media.vault import Vault, VaultClosed
 
 log = telemetry.logger(__name__)
+
+_MEASURE_SECONDS = 15.0
 
 
 class Prober:
@@ -23,6 +26,7 @@ class Prober:
         self._settings = settings
         self._vault = vault
         self._running: set[asyncio.Task[None]] = set()
+        self._measured = -_MEASURE_SECONDS
 
     async def run(self) -> None:
         """Probe until cancelled; a database that is away is waited for."""
@@ -30,6 +34,7 @@ class Prober:
             while True:
                 try:
                     await self.round()
+                    await self._measure()
                 except Exception as error:
                     log.warning("camera_round_failed", error=type(error).__name__)
                 await asyncio.sleep(self._settings.probe_poll_seconds)
@@ -50,6 +55,14 @@ class Prober:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return len(due)
+
+    async def _measure(self) -> None:
+        if time.monotonic() - self._measured < _MEASURE_SECONDS:
+            return
+        self._measured = time.monotonic()
+        async with self._sessions.read() as tx:
+            for state, cameras in (await queries.states(tx)).items():
+                telemetry.DEVICES.labels(self._settings.name, "camera", state).set(cameras)
 
     async def settle(self) -> None:
         """Wait for the probes under way."""

@@ -62,6 +62,14 @@ async def counts(tx: AsyncSession, path: str) -> CameraCounts:
     return CameraCounts(*(await tx.execute(query)).one())
 
 
+async def states(tx: AsyncSession) -> dict[str, int]:
+    """How many cameras in service are in each state; every state is named."""
+    query = sa.select(Camera.state, sa.func.count()).where(Camera.retired_at.is_(None)).group_by(Camera.state)
+    found = {state.value: 0 for state in CameraState}
+    found.update({state.value: count for state, count in (await tx.execute(query)).all()})
+    return found
+
+
 async def intervals(tx: AsyncSession, camera_id: uuid.UUID, limit: int = 50) -> list[CameraInterval]:
     """The newest stretches of a camera's states, newest first."""
     query = sa.select(CameraInterval).where(CameraInterval.camera_id == camera_id)

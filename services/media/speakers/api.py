@@ -19,7 +19,7 @@ from services.media.once import ShownOnce
 from services.media.settings import Settings
 from services.media.speakers import commands, queries, wire
 from services.media.speakers.model import Cluster, Loudspeaker, State
-from services.media.wiring import MediaSettings, MediaVault, unit_cursor
+from services.media.wiring import MediaSettings, MediaVault, code_cursor, unit_cursor
 
 api = ApiRouter(prefix="/api/v1")
 
@@ -36,6 +36,11 @@ class VillageOut(BaseModel):
     clusters_in_earshot: int = Field(description="Of them, covered by a loudspeaker that is ready and proven.")
     loudspeakers: int = Field(description="Loudspeakers in service, smart or not.")
     loudspeakers_ready: int
+
+
+class VillagePage(BaseModel):
+    items: list[VillageOut]
+    next: str | None
 
 
 class ClusterIn(BaseModel):
@@ -155,16 +160,16 @@ async def _once(tx: Tx, settings: Settings, registered: commands.Registered, sta
 
 
 @api.get("/villages")
-async def list_villages(
-    tx: Tx, me: Me, unit: UnitQuery = None, limit: Limit = 50, after: After = None
-) -> list[VillageOut]:
-    """Villages at or below a unit with what is heard in them, by code; page with `after` = the last code."""
+async def list_villages(tx: Tx, me: Me, unit: UnitQuery = None, limit: Limit = 50, after: After = None) -> VillagePage:
+    """Villages at or below a unit with what is heard in them, by code."""
     place = await access.unit_to_read(tx, me, unit)
-    found = (await units.search(tx, level="village", within=place.path, limit=limit, after=after))[:limit]
-    codes = [v.code for v in found]
+    found = await units.search(tx, level="village", within=place.path, limit=limit, after=code_cursor(after))
+    page = page_of(found, limit, lambda v: (v.code,))
+    codes = [v.code for v in page.items]
     known = await queries.villages(tx, codes)
     speakers = await queries.of_villages(tx, codes)
-    return [_village(v, known, [s for s in speakers if s.unit == v.code]) for v in found]
+    items = [_village(v, known, [s for s in speakers if s.unit == v.code]) for v in page.items]
+    return VillagePage(items=items, next=page.next)
 
 
 def _village(unit: units.Unit, known: dict[str, Village], speakers: list[Loudspeaker]) -> VillageOut:

@@ -83,7 +83,7 @@ async def retire_cluster(tx: AsyncSession, me: Principal, cluster_id: uuid.UUID)
     me.require(ENTERERS, cluster.path, hide=True)
     # Loudspeaker, village, cluster: everybody locks in this order.
     await facts.lock_village(tx, cluster.unit, commune_of(cluster.path))
-    await tx.refresh(cluster, with_for_update=True)
+    await tx.refresh(cluster, with_for_update={"key_share": True})
     if cluster.retired_at is None:
         cluster.retired_at = now()
         await tx.flush()
@@ -196,7 +196,11 @@ async def retire(tx: AsyncSession, me: Principal, speaker_id: uuid.UUID) -> Loud
 async def hear(
     tx: AsyncSession, speaker: Loudspeaker, report: Report, *, received_at: datetime, device_at: datetime | None
 ) -> Outcome:
-    """Take one sign of life of a locked loudspeaker; tells the world where its state changed."""
+    """Take one sign of life of a locked loudspeaker and tell where its state changed.
+
+    After CHANGED the caller owes the village a `tell_audibility` in the same transaction: once per village, not for
+    every sign.
+    """
     standing, outcome = speaker.standing.hear(report)
     if outcome is Outcome.STALE:
         return outcome
@@ -206,7 +210,6 @@ async def hear(
         speaker.clock_skew_seconds = _skew(device_at, received_at)
     if speaker.take(standing, received_at):
         await _tell_state(tx, speaker, received_at)
-    await tx.flush()
     return outcome
 
 
@@ -232,14 +235,18 @@ async def silence(tx: AsyncSession, *, before: datetime, at: datetime, listening
         )
         .order_by(Loudspeaker.id)
         .limit(200)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, key_share=True)
     )
     count = 0
+    villages = set()
     for speaker in (await tx.scalars(silent)).all():
         standing, outcome = speaker.standing.silence()
         if outcome is Outcome.CHANGED and speaker.take(standing, at):
             await _tell_state(tx, speaker, at)
+            villages.add((speaker.unit, speaker.commune))
             count += 1
+    for unit, commune in sorted(villages):
+        await tell_audibility(tx, unit, commune)
     return count
 
 
@@ -252,7 +259,6 @@ async def _tell_state(tx: AsyncSession, speaker: Loudspeaker, at: datetime) -> N
     tx.add(LoudspeakerInterval(loudspeaker_id=speaker.id, state=speaker.state.value, since=at))
     await tx.flush()
     await _tell(tx, events.LoudspeakerStateChanged(loudspeaker=facts.loudspeaker(speaker)), speaker)
-    await tell_audibility(tx, speaker.unit, speaker.commune)
 
 
 async def tell_audibility(tx: AsyncSession, unit: str, commune: str) -> None:
@@ -272,9 +278,8 @@ async def tell_audibility(tx: AsyncSession, unit: str, commune: str) -> None:
             Loudspeaker.last_acknowledged_at.is_not(None),
         )
     )
-    clusters = int((await tx.execute(every)).scalar_one())
-    in_earshot = int((await tx.execute(heard)).scalar_one())
-    facts.touch(row)
+    counted = (await tx.execute(sa.select(every.scalar_subquery(), heard.scalar_subquery()))).one()
+    clusters, in_earshot = int(counted[0]), int(counted[1])
     if (clusters, in_earshot) == (row.clusters, row.clusters_in_earshot):
         return
     row.clusters, row.clusters_in_earshot = clusters, in_earshot
@@ -289,7 +294,7 @@ async def _tell(tx: AsyncSession, message: facts.LoudspeakerEvent, speaker: Loud
 
 async def _for_staff(tx: AsyncSession, me: Principal, speaker_id: uuid.UUID) -> Loudspeaker:
     """The loudspeaker, locked, for someone who may change it; hidden from everybody else."""
-    speaker = await tx.get(Loudspeaker, speaker_id, with_for_update=True)
+    speaker = await tx.get(Loudspeaker, speaker_id, with_for_update={"key_share": True})
     if speaker is None:
         raise NotFound
     me.require(STAFF, speaker.path, hide=True)

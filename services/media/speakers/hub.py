@@ -10,7 +10,8 @@ import asyncio
 import secrets
 import ssl
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -31,7 +32,41 @@ from services.media.vault import Vault, VaultClosed
 log = telemetry.logger(__name__)
 
 _QUEUE = 20_000
+_BATCH = 64
+_WITHOUT_EFFECT = frozenset({"same", "stale"})
 _LOG_EVERY_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it came; `retained` when the broker repeats it from memory."""
+
+    topic: str
+    payload: bytes
+    retained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    arrival: Arrival
+    address: wire.Address
+    leaf: str
+    body: dict[str, Any]
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, made proof against topics that nobody may publish to.
+
+    rumqttd lets a device publish to a topic with a wildcard or with broken UTF-8. aiomqtt raises on it inside paho's
+    callback, which then meets the same packet for ever: one device would silence all. There is no public hook before
+    that, so the callback itself is wrapped.
+    """
+
+    def _on_message(self, *arguments: Any, **named: Any) -> None:
+        try:
+            super()._on_message(*arguments, **named)
+        except ValueError:
+            telemetry.DEVICE_MESSAGES.labels("media", "topic").inc()
 
 
 class Hub:
@@ -62,7 +97,7 @@ class Hub:
 
     async def _session(self) -> None:
         broker, settings = self._broker, self._settings
-        client = aiomqtt.Client(
+        client = _Client(
             broker.host,
             broker.port,
             username=broker.username,
@@ -82,67 +117,103 @@ class Hub:
             await _until_one_ends(self._listen(client), self._dispatch(client), self._watch())
 
     async def _listen(self, client: aiomqtt.Client) -> None:
-        async for message in client.messages:
-            outcome = await self.take(message.topic.value, bytes(message.payload or b""), retained=bool(message.retain))
-            telemetry.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
+        messages = client.messages
+        async for first in messages:
+            batch = [first]
+            # What has piled up shares a transaction: after a power cut a whole commune speaks at once.
+            while len(messages) and len(batch) < _BATCH:
+                batch.append(await anext(messages))
+            outcomes = await self.take_all(
+                [Arrival(m.topic.value, bytes(m.payload or b""), retained=bool(m.retain)) for m in batch]
+            )
+            for outcome in outcomes:
+                telemetry.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
 
     async def take(self, topic: str, payload: bytes, *, retained: bool = False) -> str:
-        """Let one message take effect; returns a fixed word for what came of it. Raises only what cancels it."""
+        """Let one message take effect; returns a fixed word for what came of it."""
+        return (await self.take_all([Arrival(topic, payload, retained)]))[0]
+
+    async def take_all(self, arrivals: Sequence[Arrival]) -> list[str]:
+        """Let messages take effect in their order, in one transaction; returns a fixed word for each.
+
+        A passing trouble of the database is waited out with the messages in hand. Where another error strikes, each
+        message is tried by itself, so that only the one that causes it is left out.
+        """
         pause = 0.1
         while True:
             try:
                 async with self._sessions.begin() as tx:
-                    return await self._take(tx, topic, payload, retained)
-            except wire.BadMessage as bad:
-                return self._refused(bad.reason)
-            except DomainError as error:
-                return self._refused(error.code)
-            except VaultClosed:
-                return self._refused("vault_closed")
+                    return await self._take_all(tx, arrivals)
             except Exception as error:
-                if not is_transient(error):
+                if is_transient(error):
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 5.0)
+                elif len(arrivals) > 1:
+                    return [(await self.take_all([arrival]))[0] for arrival in arrivals]
+                else:
                     log.error("device_message_failed", error=type(error).__name__, exc_info=error)
-                    return "failed"
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
+                    return ["failed"]
 
-    async def _take(self, tx: AsyncSession, topic: str, payload: bytes, retained: bool) -> str:
-        settings = self._settings
-        address, leaf = wire.parse_topic(settings.mqtt_root, topic)
-        body = wire.decode(payload, limit=settings.mqtt_max_message_bytes)
-        speaker = await queries.by_device(tx, address.device)
-        if speaker is None or speaker.commune != address.commune or not speaker.smart:
+    async def _take_all(self, tx: AsyncSession, arrivals: Sequence[Arrival]) -> list[str]:
+        opened = [self._open(arrival) for arrival in arrivals]
+        devices = {o.address.device for o in opened if isinstance(o, _Opened)}
+        speakers = await queries.by_devices(tx, devices) if devices else {}
+        villages: set[tuple[str, str]] = set()
+        outcomes = []
+        for one in opened:
+            if isinstance(one, str):
+                outcomes.append(one)
+                continue
+            speaker = speakers.get(one.address.device)
+            try:
+                # Whatever is refused is refused before anything is written.
+                outcome = await self._take(tx, one, speaker)
+            except wire.BadMessage as bad:
+                outcome = self._refused(bad.reason)
+            except DomainError as error:
+                outcome = self._refused(error.code)
+            except VaultClosed:
+                outcome = self._refused("vault_closed")
+            else:
+                if speaker is not None and outcome not in _WITHOUT_EFFECT:
+                    villages.add((speaker.unit, speaker.commune))
+            outcomes.append(outcome)
+        for unit, commune in sorted(villages):
+            await commands.tell_audibility(tx, unit, commune)
+        return outcomes
+
+    def _open(self, arrival: Arrival) -> _Opened | str:
+        """The message taken apart, or the word for why not."""
+        try:
+            address, leaf = wire.parse_topic(self._settings.mqtt_root, arrival.topic)
+            body = wire.decode(arrival.payload, limit=self._settings.mqtt_max_message_bytes)
+        except wire.BadMessage as bad:
+            return self._refused(bad.reason)
+        return _Opened(arrival, address, leaf, body)
+
+    async def _take(self, tx: AsyncSession, one: _Opened, speaker: Loudspeaker | None) -> str:
+        if speaker is None or speaker.commune != one.address.commune or not speaker.smart:
             raise wire.BadMessage("unknown_device")
         if speaker.sealed_secret is None:
             raise wire.BadMessage("retired")
-        if settings.mqtt_signatures:
-            wire.verify(self._vault.open(speaker.sealed_secret, owner=speaker.device_id), topic, body)
-        heard = wire.read(leaf, body, retained=retained)
+        if self._settings.mqtt_signatures:
+            secret = self._vault.open(speaker.sealed_secret, owner=speaker.device_id)
+            wire.verify(secret, one.arrival.topic, one.body)
+        heard = wire.read(one.leaf, one.body, retained=one.arrival.retained)
         at = now()
         if heard.ack is not None:
-            return await self._acknowledged(tx, speaker, heard.ack, at, heard.device_at, retained)
+            if not one.arrival.retained:
+                speaker.last_heartbeat_at = at
+            verdict = await bulletins.acknowledge(
+                tx, speaker, heard.ack.id, heard.ack.stage, seconds=heard.ack.seconds, at=at, device_at=heard.device_at
+            )
+            return "same" if verdict is None else f"acknowledged_{verdict.value}"
         if heard.report is None:
             raise wire.BadMessage("malformed")
         outcome = await commands.hear(tx, speaker, heard.report, received_at=at, device_at=heard.device_at)
         if outcome is Outcome.CHANGED and speaker.state is State.READY:
             await bulletins.hurry(tx, speaker.id, at)
         return outcome.value
-
-    async def _acknowledged(
-        self,
-        tx: AsyncSession,
-        speaker: Loudspeaker,
-        ack: wire.AckMessage,
-        at: datetime,
-        device_at: datetime | None,
-        retained: bool,
-    ) -> str:
-        if not retained:
-            speaker.last_heartbeat_at = at
-        verdict = await bulletins.acknowledge(
-            tx, speaker, ack.id, ack.stage, seconds=ack.seconds, at=at, device_at=device_at
-        )
-        return "same" if verdict is None else f"acknowledged_{verdict.value}"
 
     def _refused(self, reason: str) -> str:
         """Count and now and then log a refusal; a device gone wild must not fill the log."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -28,10 +28,14 @@ def below(column: sa.orm.InstrumentedAttribute[str], path: str) -> sa.ColumnElem
     return sa.or_(column == path, column.startswith(f"{path}/", autoescape=True))
 
 
-async def by_device(tx: AsyncSession, device_id: str) -> Loudspeaker | None:
-    """The loudspeaker of a device, locked until the transaction ends."""
-    query = sa.select(Loudspeaker).where(Loudspeaker.device_id == device_id).with_for_update()
-    return (await tx.scalars(query)).first()
+async def by_devices(tx: AsyncSession, device_ids: Collection[str]) -> dict[str, Loudspeaker]:
+    """The loudspeakers of these devices by device id, locked until the transaction ends, always in the same order.
+
+    Locks of loudspeakers leave the key alone: a new delivery that refers to one, written under the village's lock, must
+    not wait for the hub, which takes loudspeaker and village the other way round.
+    """
+    query = sa.select(Loudspeaker).where(Loudspeaker.device_id.in_(device_ids)).order_by(Loudspeaker.id)
+    return {row.device_id: row for row in await tx.scalars(query.with_for_update(key_share=True))}
 
 
 async def loudspeaker(tx: AsyncSession, speaker_id: uuid.UUID) -> Loudspeaker:

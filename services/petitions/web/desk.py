@@ -18,6 +18,7 @@ from chassis import units
 from chassis.auth import STAFF, Principal
 from chassis.errors import DomainError, Forbidden
 from chassis.paging import After, page_of
+from chassis.units import Unit
 from chassis.web import Me, Page, PageRouter, Tx
 from services.petitions import access, commands, queries, sla
 from services.petitions.model import OPEN, Petition, Status
@@ -74,9 +75,9 @@ class Narrowed:
             values["state"] = ""
         return urlencode({k: "1" if v is True else v for k, v in values.items() if v})
 
-    def filter(self, me: Principal, paths: tuple[str, ...]) -> queries.Filter:
+    def filter(self, me: Principal, places: tuple[Unit, ...]) -> queries.Filter:
         return queries.Filter(
-            paths=paths,
+            units=places,
             statuses=_STATES.get(self.state, OPEN),
             category=self.category or None,
             village=self.village or None,
@@ -90,16 +91,20 @@ class Narrowed:
 Filters = Annotated[Narrowed, Depends(Narrowed)]
 
 
-async def _paths(tx: AsyncSession, me: Principal, unit: str) -> tuple[str, ...]:
+async def _places(tx: AsyncSession, me: Principal, unit: str) -> tuple[Unit, ...]:
     """The units whose cases are shown: the one asked for, else all that `me` works for."""
     if unit:
         place = await units.get(tx, unit)
         me.require(STAFF, place.path)
-        return (place.path,)
-    paths = tuple(g.path for g in me.grants if g.role in STAFF)
-    if not paths:
+        return (place,)
+    granted = tuple(dict.fromkeys(g.unit for g in me.grants if g.role in STAFF))
+    if not granted:
         raise Forbidden()
-    return paths
+    found = [known for code in granted if (known := await units.find(tx, code)) is not None]
+    # A unit that has ended has no inbox of its own any more; its successor's staff have theirs.
+    if not found:
+        raise Forbidden()
+    return tuple(found)
 
 
 def _chips(narrowed: Narrowed, page: Page, names: dict[str, str]) -> list[dict[str, str]]:
@@ -150,13 +155,12 @@ async def _inbox(
     typed: dict[str, Any] | None = None,
     phone: str | None = None,
 ) -> Response:
-    paths = await _paths(tx, me, narrowed.unit)
-    rows = await queries.waiting(tx, me, narrowed.filter(me, paths), limit=views.PAGE, after=views.cursor(after))
+    places = await _places(tx, me, narrowed.unit)
+    rows = await queries.waiting(tx, me, narrowed.filter(me, places), limit=views.PAGE, after=views.cursor(after))
     found = page_of(rows, views.PAGE, lambda p: (p.due_at, str(p.id)))
-    counts = await queries.counts(tx, paths)
+    counts = await queries.counts(tx, places)
     names = await queries.unit_names(tx, {c for c in (narrowed.village, narrowed.unit) if c})
     query = narrowed.query()
-    first = await units.find(tx, paths[0].rsplit("/", 1)[-1])
     context: dict[str, Any] = {"case": None}
     if chosen is not None:
         context["case"] = await views.case(tx, page, me, chosen)
@@ -168,7 +172,7 @@ async def _inbox(
         "inbox.html",
         errors=errors,
         typed=typed,
-        unit_path=await views.crumbs(tx, first, "/petitions/inbox"),
+        unit_path=await views.crumbs(tx, places[0], "/petitions/inbox"),
         lines=await views.lines(tx, page, found.items),
         counts=counts,
         tabs=_tabs(narrowed, page, counts),
@@ -194,8 +198,8 @@ async def inbox(page: Page, tx: Tx, me: Me, narrowed: Filters, after: After = No
 @pages.get("/inbox.csv")
 async def export(page: Page, tx: Tx, me: Me, narrowed: Filters) -> Response:
     """The filtered list as a table for Excel: UTF-8 with BOM, at most 10,000 rows, nothing personal."""
-    paths = await _paths(tx, me, narrowed.unit)
-    rows = (await queries.waiting(tx, me, narrowed.filter(me, paths), limit=CSV_ROWS))[:CSV_ROWS]
+    places = await _places(tx, me, narrowed.unit)
+    rows = (await queries.waiting(tx, me, narrowed.filter(me, places), limit=CSV_ROWS))[:CSV_ROWS]
     names = await queries.unit_names(tx, {p.unit for p in rows})
     fmt = page.renderer.context(page.request)["fmt_datetime"]
     out = io.StringIO()

@@ -223,7 +223,7 @@ async def _mend(
 
 async def _similar(request: Request, tx: AsyncSession, unit: Unit, text: str) -> list[Petition]:
     since = now() - timedelta(days=views.settings_of(request).similar_days)
-    return await queries.similar(tx, path=unit.path, text=text, since=since)
+    return await queries.similar(tx, unit=unit, text=text, since=since)
 
 
 async def _ask(page: Page, tx: AsyncSession, found: list[Petition], commune: Unit) -> Response:

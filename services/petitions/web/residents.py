@@ -61,9 +61,12 @@ async def public_list(
 ) -> Response:
     """The public petitions of a unit, newest first."""
     place = await _unit(tx, me, unit)
-    path = place.path if place else None
     narrowed = queries.Filter(
-        path=path, statuses=_STATES.get(state or "", ()), category=category or None, public=True, q=q
+        units=(place,) if place else (),
+        statuses=_STATES.get(state or "", ()),
+        category=category or None,
+        public=True,
+        q=q,
     )
     found = page_of(
         await queries.listing(tx, None, narrowed, limit=views.PAGE, after=views.cursor(after)),
@@ -79,7 +82,7 @@ async def public_list(
         "list.html",
         unit=place,
         unit_path=await views.crumbs(tx, place),
-        overview=await queries.public_overview(tx, path),
+        overview=await queries.public_overview(tx, place),
         lines=await views.lines(tx, page, found.items),
         state=state if state in _STATES else "",
         category=category,

@@ -66,7 +66,18 @@ def plant(fault: str) -> None:
         raise SystemExit(f"unknown fault {fault}")
 
 
+def tell() -> None:
+    """Write where every task stands to standard error: the test asks for it when a run does not settle."""
+    for task in asyncio.all_tasks():
+        task.print_stack(limit=4, file=sys.stderr)
+
+
+async def live(role: str) -> None:
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+    side = {"writer": writer, "reader": reader}[role]
+    await service.run(side(LedgerSettings()), "all", timedelta())
+
+
 if __name__ == "__main__":
     plant(sys.argv[2] if len(sys.argv) > 2 else "")
-    side = {"writer": writer, "reader": reader}[sys.argv[1]]
-    asyncio.run(service.run(side(LedgerSettings()), "all", timedelta()))
+    asyncio.run(live(sys.argv[1]))

@@ -50,7 +50,6 @@ class ObservationServiceServicer:
         """Submit takes a stream of observations and says how many of them are stored. Observations are committed in batches
         as they arrive; the counts name only what is committed. A client whose call broke off sends the same observations
         again: those stored before are counted as duplicates. Scope: indicators.observations.write.
-        buf:lint:ignore RPC_REQUEST_STANDARD_NAME -- the stream is of observations, and partners name it so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,14 +67,20 @@ STATUS = (
         unit text NOT NULL, code text NOT NULL, path text NOT NULL,
         set_code text NOT NULL, item_code text NOT NULL,
         before text NOT NULL, after text NOT NULL, flag boolean, numerator bigint, denominator bigint,
-        met integer NOT NULL, total integer NOT NULL, cause text NOT NULL, at timestamptz NOT NULL
+        met integer NOT NULL, total integer NOT NULL, cause text NOT NULL, at timestamptz NOT NULL,
+        rolled boolean NOT NULL
     )
     """,
     "CREATE UNIQUE INDEX uq_change_position ON change (position) WHERE position IS NOT NULL",
     "CREATE INDEX ix_change_pending ON change (id) WHERE position IS NULL",
     "CREATE INDEX ix_change_item ON change (unit, set_code, item_code, id)",
-    # What must be rolled up again though no item changed: a village was entered, renamed or ended.
-    "CREATE TABLE stale (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, path text NOT NULL)",
+    # What must be rolled up: an item below changed, or (without set) a village was entered, renamed or ended.
+    """
+    CREATE TABLE stale (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        path text NOT NULL, set_code text, cause text NOT NULL DEFAULT ''
+    )
+    """,
 )
 
 INTAKE = (

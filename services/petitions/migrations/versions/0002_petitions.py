@@ -26,7 +26,7 @@ def _petition() -> None:
     op.create_table(
         "petition",
         sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-        sa.Column("code", sa.Text, nullable=False, unique=True),
+        sa.Column("code", sa.Text, nullable=False),
         sa.Column("commune", sa.Text, nullable=False),
         sa.Column("village", sa.Text),
         sa.Column("path", sa.Text, nullable=False),
@@ -49,10 +49,13 @@ def _petition() -> None:
         sa.Column("rating", sa.SmallInteger),
         sa.Column("rating_comment", sa.Text, nullable=False, server_default=""),
         sa.Column("fold", sa.Text, sa.Computed("xaso_fold(description || ' ' || place)", persisted=True)),
-        sa.CheckConstraint("status IN ('filed', 'routed', 'answered', 'closed', 'reopened')", name="status"),
-        sa.CheckConstraint("channel IN ('web', 'phone', 'partner')", name="channel"),
-        sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
-        sa.CheckConstraint("(lat IS NULL) = (lon IS NULL)", name="position"),
+        sa.UniqueConstraint("code", name="uq_petition_code"),
+        sa.CheckConstraint(
+            "status IN ('filed', 'routed', 'answered', 'closed', 'reopened')", name="ck_petition_status"
+        ),
+        sa.CheckConstraint("channel IN ('web', 'phone', 'partner')", name="ck_petition_channel"),
+        sa.CheckConstraint("rating BETWEEN 1 AND 5", name="ck_petition_rating"),
+        sa.CheckConstraint("(lat IS NULL) = (lon IS NULL)", name="ck_petition_position"),
     )
     op.create_index("ix_petition_filed", "petition", ["commune", "filed_at", "id"])
     op.create_index("ix_petition_due", "petition", ["commune", "due_at", "id"])
@@ -62,6 +65,13 @@ def _petition() -> None:
         "petition",
         ["reporter", "filed_at"],
         postgresql_where=sa.text("reporter IS NOT NULL"),
+    )
+    op.create_index("ix_petition_public", "petition", ["filed_at", "id"], postgresql_where=sa.text("public"))
+    op.create_index(
+        "ix_petition_open",
+        "petition",
+        ["due_at", "id"],
+        postgresql_where=sa.text("status IN ('filed', 'routed', 'reopened')"),
     )
     op.create_index(
         "ix_petition_fold", "petition", ["fold"], postgresql_using="gin", postgresql_ops={"fold": "gin_trgm_ops"}
@@ -88,10 +98,11 @@ def _draft_and_photo() -> None:
     op.create_table(
         "draft",
         sa.Column("id", pg.UUID(as_uuid=True), primary_key=True),
-        sa.Column("token_hash", sa.LargeBinary, nullable=False, unique=True),
+        sa.Column("token_hash", sa.LargeBinary, nullable=False),
         sa.Column("owner", sa.Text),
         sa.Column("sealed", sa.LargeBinary, nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.UniqueConstraint("token_hash", name="uq_draft_token_hash"),
     )
     op.create_index("ix_draft_created", "draft", ["created_at"])
     op.create_table(
@@ -104,7 +115,7 @@ def _draft_and_photo() -> None:
         sa.Column("height", sa.Integer, nullable=False),
         sa.Column("image", sa.LargeBinary, nullable=False),
         sa.Column("thumb", sa.LargeBinary, nullable=False),
-        sa.CheckConstraint("(petition_id IS NULL) <> (draft_id IS NULL)", name="owner"),
+        sa.CheckConstraint("(petition_id IS NULL) <> (draft_id IS NULL)", name="ck_photo_owner"),
     )
     # A JPEG does not shrink any further, so PostgreSQL need not try.
     op.execute("ALTER TABLE photo ALTER COLUMN image SET STORAGE EXTERNAL, ALTER COLUMN thumb SET STORAGE EXTERNAL")

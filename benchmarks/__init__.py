@@ -1,0 +1,1 @@
+"""Reproducible measurements of the platform, each with its baseline beside it in the same run."""

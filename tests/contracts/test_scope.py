@@ -1,0 +1,74 @@
+"""Every route of every service, asked by everybody who has no business there (the cases: walk_<service>.py).
+
+A new route fails `test_every_route_is_walked` until it has a case, or a place in the list of open routes with a reason.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import AsyncIterator, Callable
+from types import ModuleType
+
+import pytest
+import pytest_asyncio
+
+from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
+from tests.contracts.services import NAMES, start
+from tests.contracts.walk import EVERYWHERE, UNITS, Case, Stage, covered, described, routes, walk
+from tests.support.running import ladder
+
+WALKS: dict[str, ModuleType] = {
+    "identity": walk_identity,
+    "petitions": walk_petitions,
+    "ecommerce": walk_ecommerce,
+    "indicators": walk_indicators,
+    "media": walk_media,
+}
+CASES = [(name, case) for name in NAMES for case in WALKS[name].CASES]
+
+
+@pytest_asyncio.fixture(scope="module")
+async def stages(database: Callable[[str], str]) -> AsyncIterator[dict[str, Stage]]:
+    """All five services, each on a database of its own with the units of the walk."""
+    async with start(database) as started:
+        for running in started.values():
+            await running.enter_units(*ladder(), *UNITS)
+        yield {name: Stage(name, running) for name, running in started.items()}
+
+
+def test_every_service_is_walked() -> None:
+    assert set(WALKS) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_route_is_walked(stages: dict[str, Stage], name: str) -> None:
+    cases, open_to_all = WALKS[name].CASES, {**EVERYWHERE, **WALKS[name].OPEN}
+    known, there = covered(cases, open_to_all), routes(stages[name].running)
+    assert there - known == set(), "routes that nobody walks: give each a case, or say why it is open to everybody"
+    assert known - there == set(), "cases of routes that are gone"
+    assert described(stages[name].running) <= known
+    assert {case.route for case in cases}.isdisjoint(open_to_all), "either walked or open"
+    assert all(open_to_all.values()), "each open route says why"
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), CASES, ids=[f"{name} {case.route}{' own' if case.hidden else ''}" for name, case in CASES]
+)
+async def test_nobody_foreign_gets_in(stages: dict[str, Stage], name: str, case: Case) -> None:
+    assert await walk(stages[name], case) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_open_routes_are_open(stages: dict[str, Stage], name: str) -> None:
+    """What is called open and takes no id answers nobody in particular, and is no error."""
+    for route in {**EVERYWHERE, **WALKS[name].OPEN}:
+        method, path = route.split(" ", 1)
+        if method != "GET" or "{" in path or path.endswith("/changes"):
+            continue
+        response = await stages[name].ask({}, method, path)
+        assert response.status_code < 500, route
+
+
+def test_services_are_found_as_folders() -> None:
+    for name in NAMES:
+        assert importlib.import_module(f"services.{name}.app")

@@ -1,0 +1,144 @@
+"""Owns the cases of identity in the walk, and its routes that are open to everybody, each with its reason."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from chassis import units
+from tests.contracts.walk import A_OTHER_VILLAGE, A_VILLAGE, A, Case, Made, Stage
+
+API = "/api/v1"
+PASSWORD = "một câu thật dài của người thử"
+
+
+def person() -> dict[str, str]:
+    return {
+        "name": f"Nguyễn Văn {uuid.uuid4()}",
+        "username": f"u{uuid.uuid4().hex[:12]}",
+        "password": PASSWORD,
+        "role": "officer",
+        "unit": A.code,
+    }
+
+
+async def account(stage: Stage) -> Made:
+    made = await stage.do("admin", "POST", f"{API}/accounts", person())
+    return {"account_id": made["id"], "grant_id": made["grants"][0]["id"], "name": made["name"]}
+
+
+async def team(stage: Stage) -> Made:
+    body = {"unit": A_VILLAGE.code, "name": "Tổ công nghệ số cộng đồng", "member_count": 5}
+    made = await stage.do("officer", "POST", f"{API}/teams", body)
+    return {"team_id": made["id"]}
+
+
+async def logged(stage: Stage) -> Made:
+    made, note = await team(stage), f"Hướng dẫn bà {uuid.uuid4()}"
+    body = {"content": "cashless", "participants": 20, "note": note}
+    await stage.do("officer", "POST", f"{API}/teams/{made['team_id']}/activities", body)
+    return {**made, "note": note}
+
+
+async def here(_stage: Stage) -> Made:
+    return {"code": A.code}
+
+
+async def disabled(stage: Stage) -> Made:
+    made = await account(stage)
+    await stage.do("leader", "POST", f"{API}/accounts/{made['account_id']}/disable")
+    return made
+
+
+async def new_village(stage: Stage) -> Made:
+    made = await stage.do("officer", "POST", f"{API}/units", {"parent": A.code, "name": f"Thôn {uuid.uuid4()}"})
+    return {
+        "code": made["code"],
+        "new": f"Thôn {uuid.uuid4()}",
+        "tomorrow": (units.today() + timedelta(days=1)).isoformat(),
+    }
+
+
+async def today(stage: Stage) -> Made:
+    found = await stage.do("officer", "GET", f"{API}/teams/{(await team(stage))['team_id']}")
+    return {"team_id": found["id"], "day": found["registered_on"]}
+
+
+OPEN = {
+    f"GET {API}/me": "says what the token of the request itself says",
+    f"GET {API}/units": "administrative units are public",
+    f"GET {API}/units/{{code}}": "administrative units are public",
+    f"GET {API}/teams": "teams and their counts are public figures",
+    f"GET {API}/teams/{{team_id}}": "teams and their counts are public figures",
+    f"GET {API}/directory": "staff who agreed to be listed",
+    "GET /.well-known/openid-configuration": "protocol: discovery",
+    "GET /jwks.json": "protocol: public keys",
+    "POST /token": "protocol: the client's secret or the code is what is checked (tests/identity/test_oidc.py)",
+    "POST /revoke": "protocol: the client's secret is what is checked (tests/identity/test_oidc.py)",
+    "GET /userinfo": "protocol: says what the token of the request itself stands for",
+    "POST /userinfo": "protocol: says what the token of the request itself stands for",
+    "GET /authorize": "protocol: about the signed-in person alone",
+    "POST /authorize": "protocol: about the signed-in person alone",
+    "GET /": "counts and listed staff of a unit, all public",
+    "GET /directory": "staff who agreed to be listed",
+    "GET /directory.csv": "staff who agreed to be listed",
+    "GET /login": "the form",
+    "POST /login": "the password is what is checked (tests/identity/test_pages.py)",
+    "POST /logout": "ends the session of the cookie itself",
+    "GET /register": "the form",
+    "POST /register": "anybody may register as a resident, and gets no other role",
+    "GET /account": "one's own account, found by the token's subject",
+    "POST /account/password": "one's own account, found by the token's subject",
+    "GET /account/export": "one's own account, found by the token's subject",
+    "GET /account/erase": "one's own account, found by the token's subject",
+    "POST /account/erase": "one's own account, found by the token's subject",
+    "POST /account/contact": "one's own entry, found by the token's subject",
+    "POST /account/contact/withdraw": "one's own entry, found by the token's subject",
+    "GET /units": "administrative units are public",
+    "GET /units/{code}": "administrative units are public",
+    "GET /teams": "teams and their counts are public figures",
+}
+OF_ACCOUNT = f"{API}/accounts/{{account_id}}"
+
+CASES = (
+    Case(f"GET {API}/accounts", "leader", account, hidden="{account_id}"),
+    Case(f"POST {API}/accounts", "leader", json=person()),
+    Case(f"GET {OF_ACCOUNT}", "leader", account),
+    Case(f"POST {OF_ACCOUNT}/grants", "leader", account, json={"role": "viewer", "unit": A.code}),
+    Case(f"POST {OF_ACCOUNT}/grants/{{grant_id}}/revoke", "leader", account),
+    Case(f"POST {OF_ACCOUNT}/disable", "leader", account),
+    Case(f"POST {OF_ACCOUNT}/enable", "leader", disabled),
+    Case(f"POST {OF_ACCOUNT}/password", "leader", account, json={"password": f"{PASSWORD} 2"}),
+    Case(f"POST {API}/units", json={"parent": A.code, "name": "Thôn Mới"}),
+    Case(f"POST {API}/units/{{code}}/rename", arrange=new_village, json={"name": "{new}"}),
+    Case(f"POST {API}/units/{{code}}/end", arrange=new_village, json={"on": "{tomorrow}"}),
+    Case(f"POST {API}/teams", json={"unit": A_VILLAGE.code, "name": "Tổ mới", "member_count": 3}),
+    Case(f"GET {API}/teams/{{team_id}}/activities", arrange=logged, hidden="{note}"),
+    Case(f"POST {API}/teams/{{team_id}}/activities", arrange=team, json={"content": "safety", "participants": 3}),
+    Case(f"POST {API}/teams/{{team_id}}/dissolve", arrange=team),
+    Case("GET /accounts", "leader", account, hidden="{account_id}"),
+    Case("GET /accounts/new", "leader", query={"unit": A.code}, hidden=f"({A_OTHER_VILLAGE.code})"),
+    Case("POST /accounts/new", "leader", form=person()),
+    Case("GET /accounts/{account_id}", "leader", account),
+    Case("POST /accounts/{account_id}/grants", "leader", account, form={"role": "viewer", "unit": A.code}),
+    Case("POST /accounts/{account_id}/grants/{grant_id}/revoke", "leader", account),
+    Case("POST /accounts/{account_id}/disable", "leader", account),
+    Case("POST /accounts/{account_id}/enable", "leader", disabled),
+    Case("POST /accounts/{account_id}/password", "leader", account, form={"password": f"{PASSWORD} 3"}),
+    Case("POST /units/{code}/rename", arrange=new_village, form={"name": "{new}"}),
+    Case("POST /units/{code}/villages", arrange=here, form={"name": "Thôn Mới Nữa", "kind": "thon"}),
+    Case("GET /teams/new", query={"unit": A_VILLAGE.code}, hidden=f'value="{A_VILLAGE.code}"'),
+    Case(
+        "POST /teams/new",
+        arrange=today,
+        form={"unit": A_VILLAGE.code, "name": "Tổ mới nữa", "member_count": "4", "registered_on": "{day}"},
+    ),
+    Case("GET /teams/{team_id}", arrange=logged, hidden="{note}"),
+    Case(
+        "POST /teams/{team_id}/activities",
+        arrange=today,
+        form={"held_on": "{day}", "content": "safety", "participants": "3"},
+    ),
+    Case("GET /teams/{team_id}/dissolve", arrange=team),
+    Case("POST /teams/{team_id}/dissolve", arrange=team),
+)
