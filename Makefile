@@ -50,14 +50,16 @@ lint: $(STAMPS)/python $(STAMPS)/npm ## Style, types, import rules, dependencies
 	@echo 'import rules'; $(VENV)/bin/lint-imports
 	@echo 'deptry';       $(VENV)/bin/deptry .
 	@echo 'buf lint';     buf lint proto
-	@if git rev-parse -q --verify origin/main:proto >/dev/null 2>&1; then echo 'buf breaking'; \
-		buf breaking proto --against '.git#ref=origin/main,subdir=proto'; fi
+	@for ref in origin/main main; do if git rev-parse -q --verify $$ref:proto >/dev/null 2>&1; then \
+		echo "buf breaking against $$ref"; buf breaking proto --against ".git#ref=$$ref,subdir=proto"; break; fi; done
 	@echo 'generated';    $(PY) proto/generate.py --check
+	@echo 'asyncapi';     $(PY) proto/asyncapi.py --check
 	@echo 'typescript';   npm run --silent check
 	@echo 'lock files';   $(PY) -m launcher.locks
 
-gen: $(STAMPS)/python ## Regenerate gen/ from proto/.
+gen: $(STAMPS)/python ## Regenerate gen/ and docs/asyncapi.json from proto/.
 	@$(PY) proto/generate.py
+	@$(PY) proto/asyncapi.py
 
 bench: setup ## Run the measurements, each beside its baseline.
 	@$(PY) -m benchmarks $(ARGS)

@@ -70,7 +70,7 @@ async def arrange(settings: Settings) -> str:
             path,
         )
     await connection.close()
-    return "roads"
+    return "giao_thong"
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def load(plan: Plan) -> dict[str, Any]:
         text=True,
         cwd=PROJECT,
         check=True,
-        timeout=600,
+        timeout=180,
     )
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 
@@ -31,6 +31,8 @@ class Plan:
     """Whether each request carries an Idempotency-Key of its own."""
     warm_up: int = 300
     """Requests before the clock starts."""
+    seconds: float = 120.0
+    """After which the run has failed."""
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -54,8 +56,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -123,7 +124,8 @@ class Run:
         self.began, self.cpu = time.perf_counter(), time.process_time()
         for _ in range(self.plan.connections):
             await loop.create_connection(lambda: Connection(self), "127.0.0.1", self.plan.port)
-        await self.done.wait()
+        async with asyncio.timeout(self.plan.seconds):
+            await self.done.wait()
         elapsed = self.ended - self.began
         ordered = sorted(self.latencies)
         return {
@@ -139,8 +141,7 @@ class _Nothing(asyncio.Protocol):
     """A server that answers at once: what the generator can do at most."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.transport.write(b"HTTP/1.1 201 Created\r\ncontent-length: 2\r\n\r\n{}")

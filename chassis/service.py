@@ -45,6 +45,7 @@ log = telemetry.logger(__name__)
 
 JANITOR_SECONDS = 3600.0
 MEASURE_SECONDS = 15.0
+CANCEL_SECONDS = 5.0
 Task = Callable[["Runtime"], Awaitable[None]]
 
 
@@ -119,9 +120,7 @@ class Runner:
         """Stop: gRPC drains, then loops end (a batch under way is rolled back and comes again), then the pool."""
         if self.grpc is not None:
             await self.grpc.stop(2.0)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         self._tasks.clear()
         await self.runtime.verifier.close()
         await self.runtime.engine.dispose()
@@ -305,6 +304,18 @@ class WebServer(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]  # the base class's own signature varies.
         yield
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel until every task has ended: one cancellation swallowed by a library must not keep a process alive."""
+    waiting = set(tasks)
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
+        for task in waiting:
+            where = [f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}" for frame in task.get_stack()]
+            log.warning("task_ends_late", task=task.get_name(), where=where)
 
 
 def web_server(app: Starlette, host: str, port: int) -> WebServer:

@@ -67,10 +67,17 @@ def _valid(as_of: date) -> sa.ColumnElement[bool]:
     return sa.and_(c.valid_from <= as_of, sa.or_(c.valid_to.is_(None), c.valid_to > as_of))
 
 
+# Built once: this is asked on nearly every write, and building the statement costs more than sending it.
+_FIND = sa.select(unit_table).where(
+    unit_table.c.code == sa.bindparam("code"),
+    unit_table.c.valid_from <= sa.bindparam("as_of"),
+    sa.or_(unit_table.c.valid_to.is_(None), unit_table.c.valid_to > sa.bindparam("as_of")),
+)
+
+
 async def find(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit | None:
     """The unit that `code` names on `as_of` (default: today), or None."""
-    query = sa.select(unit_table).where(unit_table.c.code == code, _valid(as_of or today()))
-    row = (await tx.execute(query)).first()
+    row = (await tx.execute(_FIND, {"code": code, "as_of": as_of or today()})).first()
     return _unit(row) if row else None
 
 

@@ -123,8 +123,12 @@ async def _check_csrf(request: Request) -> None:
 
 
 async def _request_hash(request: Request) -> bytes:
-    """A hash of what is asked; a form counts by its fields, since a browser draws a new boundary each time."""
-    digest = hashlib.sha256(request.scope.get("query_string", b""))
+    """A keyed hash of what is asked; a form counts by its fields, since a browser draws a new boundary each time.
+
+    Keyed, because a bare hash of a form with a password would let whoever reads the table try passwords against it.
+    """
+    secret = request.app.state.runtime.settings.secret.get_secret_value()
+    digest = hmac.new(secret.encode(), request.scope.get("query_string", b""), hashlib.sha256)
     if not request.headers.get("content-type", "").startswith(FORM_TYPES):
         digest.update(await request.body())
         return digest.digest()
@@ -266,11 +270,13 @@ class ApiRouter(_Router):
         super().__init__(route_class=_Route, responses=problems.RESPONSES, **kwargs)
 
 
-def _tx(request: Request) -> AsyncSession:
+# Coroutines although they wait for nothing: the framework runs plain functions in a thread, which costs every request
+# more than all the rest of its dependencies.
+async def _tx(request: Request) -> AsyncSession:
     return request.state.tx  # type: ignore[no-any-return]  # the route set it.
 
 
-def _sessions(request: Request) -> _Sessions:
+async def _sessions(request: Request) -> _Sessions:
     return request.app.state.runtime.sessions  # type: ignore[no-any-return]  # the service set it.
 
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +28,7 @@ from launcher.processes import LOOPBACK
 
 DEFAULT_PORT = 8080
 FLUSH_SECONDS = 5.0
+STOP_SECONDS = 30.0
 READY_SECONDS = 60.0
 
 Report = Callable[[str], None]
@@ -80,12 +81,23 @@ class Platform:
         """Stop in order; safe after a start that failed half way."""
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
-            with contextlib.suppress(Exception):
-                await self._serving
-        with contextlib.suppress(Exception):
-            await self._flush()
-        await asyncio.gather(*(runner.stop() for runner in self._runners), return_exceptions=True)
+            await self._ends("the web port", self._serving)
+        await self._ends("sending what waits", self._flush())
+        await self._ends("the services", *(runner.stop() for runner in self._runners))
         await self._engines.stop()
+
+    async def _ends(self, what: str, *parts: Awaitable[None]) -> None:
+        """Wait for the parts to end, whatever they raise; those that do not are left behind: the engines must stop."""
+        tasks = [asyncio.ensure_future(part) for part in parts]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+        for task in late:
+            frames = [f"{frame.f_code.co_qualname}:{frame.f_lineno}" for frame in task.get_stack()]
+            self._report(f"{what}: did not end in {STOP_SECONDS:.0f} s ({', '.join(frames)})")
+            task.cancel()
+        # Their errors are not news any more, and a task whose error nobody looked at would be complained about.
+        await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)
 
     def _import_services(self) -> dict[str, Any]:
         """Their code, loaded while the engines start."""

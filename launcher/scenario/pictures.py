@@ -37,9 +37,9 @@ def petition_photo() -> bytes:
     for _ in range(1500):
         y = random.randrange(horizon + 10, height)
         reach = 80 + (y - horizon) * 0.9
-        x = width / 2 + random.uniform(-reach, reach)
+        left = width / 2 + random.uniform(-reach, reach)
         shade = random.randrange(138, 186)
-        draw.ellipse((x, y, x + 5, y + 3), fill=(shade, shade - 6, shade - 14))
+        draw.ellipse((left, y, left + 5, y + 3), fill=(shade, shade - 6, shade - 14))
     _blob(draw, (600, 690), (250, 78), (120, 108, 92), random)
     _blob(draw, (600, 694), (218, 60), (122, 146, 160), random)
     _blob(draw, (560, 684), (90, 16), (176, 200, 212), random)
@@ -84,10 +84,9 @@ def _rice(draw: ImageDraw.ImageDraw, random: Random) -> None:
 
 def _melons(draw: ImageDraw.ImageDraw, random: Random) -> None:
     """Three melons with their stripes."""
+    yellow, edge = (222, 204, 96), (176, 156, 60)
     for x, y, size in ((430, 560, 190), (760, 560, 200), (600, 480, 185)):
-        draw.ellipse(
-            (x - size, y - size * 0.82, x + size, y + size * 0.82), fill=(222, 204, 96), outline=(176, 156, 60)
-        )
+        draw.ellipse((x - size, y - size * 0.82, x + size, y + size * 0.82), fill=yellow, outline=edge)
         for stripe in range(-3, 4):
             reach = abs(stripe) * size * 0.27 + 4
             side = 90 if stripe < 0 else 270

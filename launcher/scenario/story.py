@@ -109,7 +109,7 @@ class _Story:
         self._unit = await self._villages()
         self._sheet = SheetReader(self._officer, self._unit)
         before = await self._sheet.read()
-        where = f"{self._addresses.web}/indicators/units/{self._unit}/sets/hd-288-2023"
+        where = f"{self._addresses.web}/indicators/units/{self._unit}"
         await self._told("platform", f"{village.VILLAGES[0]} meets {before.met}/{before.total} criteria; see {where}")
         await self._team()
         await self._telecom()

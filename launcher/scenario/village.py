@@ -1,4 +1,4 @@
-"""Owns what the officer does with identity: enter the villages of the commune, register the digital team, log its work."""
+"""Owns what the officer does with identity: enter the villages, register the digital team, log its work."""
 
 from __future__ import annotations
 

@@ -36,11 +36,11 @@ def _id(text: str) -> uuid.UUID:
         raise NotFound() from None
 
 
-def _product_id(product_id: str) -> uuid.UUID:
+async def _product_id(product_id: str) -> uuid.UUID:
     return _id(product_id)
 
 
-def _listing_id(listing_id: str) -> uuid.UUID:
+async def _listing_id(listing_id: str) -> uuid.UUID:
     return _id(listing_id)
 
 

@@ -23,7 +23,7 @@ from services.identity.desk import Desk
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     state = request.app.state
     if not hasattr(state, "desk"):
         state.desk = Desk.of(state.runtime.settings)

@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from typing import Any, TypeVar
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import telemetry
@@ -38,35 +39,46 @@ POLL_SECONDS = 2.0
 RETRY_SECONDS = 1.0
 
 
-@asynccontextmanager
-async def listening(settings: Settings, channel: str) -> AsyncIterator[asyncio.Event]:
-    """An event that is set whenever PostgreSQL notifies `channel`, and when the connection is lost."""
-    woken = asyncio.Event()
-    connection = await asyncpg.connect(dsn(settings), timeout=5)
+class Bell:
+    """Rings when PostgreSQL notifies. A bell whose connection is lost rings no more and says so."""
 
-    def wake(*_: Any) -> None:
-        woken.set()
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+        self._lost = False
 
-    try:
-        connection.add_termination_listener(wake)
-        await connection.add_listener(channel, wake)
-        yield woken
-        if connection.is_closed():
+    def ring(self, *_: Any) -> None:
+        self._rung.set()
+
+    def lose(self, *_: Any) -> None:
+        self._lost = True
+        self._rung.set()
+
+    def hush(self) -> None:
+        """Forget what rang; called before looking, so that what comes while one looks rings again."""
+        if not self._lost:
+            self._rung.clear()
+
+    async def within(self, seconds: float) -> None:
+        """Wait for a ring at most `seconds`; raises ConnectionError where none can come any more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        if self._lost:
             raise ConnectionError("the listening connection was lost")
+
+
+@asynccontextmanager
+async def listening(settings: Settings, channel: str) -> AsyncIterator[Bell]:
+    """A bell for `channel`, on a connection of its own."""
+    bell = Bell()
+    connection = await asyncpg.connect(dsn(settings), timeout=5)
+    try:
+        connection.add_termination_listener(bell.lose)
+        await connection.add_listener(channel, bell.ring)
+        yield bell
     finally:
         with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
             await connection.close(timeout=2)
-
-
-async def woken_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for `event` at most `seconds`, clear it, and say whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return False
-    event.clear()
-    return True
 
 
 async def sequence(sessions: Sessions, settings: Settings, catalogue: Callable[[], c.Catalogue]) -> None:
@@ -77,8 +89,7 @@ async def sequence(sessions: Sessions, settings: Settings, catalogue: Callable[[
     rolled_at = 0.0
     async with listening(settings, PENDING_CHANNEL) as pending:
         while True:
-            # Cleared before looking, so that what is committed while we look wakes us again.
-            pending.clear()
+            pending.hush()
             async with sessions.begin() as tx:
                 done = await sequencer.number(tx)
             wait = rolled_at + settings.roll_up_seconds - time.monotonic()
@@ -88,7 +99,7 @@ async def sequence(sessions: Sessions, settings: Settings, catalogue: Callable[[
                 rolled_at = time.monotonic()
                 wait = settings.sequence_poll_seconds
             if not done:
-                await woken_within(pending, min(wait, settings.sequence_poll_seconds))
+                await pending.within(min(wait, settings.sequence_poll_seconds))
 
 
 class Live:
@@ -163,15 +174,15 @@ class Live:
         """Fill the ring until cancelled; survives the loss of the database."""
         while True:
             try:
-                async with listening(self._settings, CHANGES_CHANNEL) as woken:
+                async with listening(self._settings, CHANGES_CHANNEL) as bell:
                     if not self._begun.is_set():
                         self._top = await _read(read, queries.top_position)
                         self._begun.set()
                     while True:
-                        woken.clear()
+                        bell.hush()
                         if not await self._fetch(read):
-                            await woken_within(woken, POLL_SECONDS)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+                            await bell.within(POLL_SECONDS)
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
                 log.warning("live_waits", error=type(error).__name__)
                 await asyncio.sleep(RETRY_SECONDS)
 

@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from xaso.indicators.v1 import indicators_pb2 as pb
 from xaso.indicators.v1 import indicators_pb2_grpc as stubs
 
 from chassis import rpc, units
+from chassis.auth import Principal
+from chassis.db import is_transient
 from chassis.errors import Malformed
 from services.indicators import intake, library, queries
 from services.indicators.engine import Figure, Ratio, Value
@@ -28,6 +31,8 @@ SCOPES = {
 }
 MOST_REJECTIONS = 1000
 """Rejections named in one answer; all are counted."""
+TRIES = 3
+"""Tries of a batch that met another writer before the caller is told to come again."""
 
 
 Queue = asyncio.Queue[pb.Observation | Exception | None]
@@ -72,6 +77,19 @@ def _value(message: pb.Observation) -> Value | None:
     return message.count if kind == "count" else None
 
 
+async def _store(me: Principal, batch: list[Observed]) -> Receipt:
+    """One batch in one transaction; whoever lost a race for the same unit tries again, which has no effect twice."""
+    for _ in range(TRIES - 1):
+        try:
+            async with rpc.transaction() as tx:
+                return await intake.submit(tx, me, batch, library.catalogue())
+        except (DBAPIError, TimeoutError) as error:
+            if not is_transient(error):
+                raise
+    async with rpc.transaction() as tx:
+        return await intake.submit(tx, me, batch, library.catalogue())
+
+
 class ObservationService(stubs.ObservationServiceServicer):
     """Takes observations; each batch is one transaction, and the answer counts only what is committed."""
 
@@ -84,8 +102,7 @@ class ObservationService(stubs.ObservationServiceServicer):
             received += len(batch)
             if received > self._settings.submit_max:
                 raise TooMany(limit=self._settings.submit_max)
-            async with rpc.transaction() as tx:
-                done = await intake.submit(tx, me, [observed_of(m) for m in batch], library.catalogue())
+            done = await _store(me, [observed_of(message) for message in batch])
             rejected += len(done.rejections)
             del done.rejections[max(0, MOST_REJECTIONS - len(receipt.rejections)) :]
             receipt.add(done)

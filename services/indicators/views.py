@@ -127,7 +127,8 @@ class SheetView:
 
     def _trend_words(self, code: str, locale: str, _: Translate) -> str:
         known = [point for point in self._trends.get(code, []) if point is not None]
-        if not known:
+        if len(known) < 2:
+            # One day is no trend.
             return ""
         first, last = (fmt_number(int(point * 10) / 10, locale) for point in (known[0], known[-1]))
         return _("90 ngày qua: từ {first}% đến {last}%").format(first=first, last=last)

@@ -14,15 +14,15 @@ from services.media.settings import Settings
 from services.media.vault import Vault, vault_for
 
 
-def _settings(request: Request) -> Settings:
+async def _settings(request: Request) -> Settings:
     settings = request.app.state.runtime.settings
     if not isinstance(settings, Settings):
         raise TypeError("the media service runs with services.media.settings.Settings")
     return settings
 
 
-def _vault(request: Request) -> Vault:
-    return vault_for(_settings(request).secret.get_secret_value())
+async def _vault(request: Request) -> Vault:
+    return vault_for((await _settings(request)).secret.get_secret_value())
 
 
 MediaSettings = Annotated[Settings, Depends(_settings)]

@@ -223,14 +223,14 @@ def _inside(of: Petition, me: Principal | None) -> bool:
     return of.is_handler(me) or of.is_reporter(me)
 
 
-def _reader(me: MaybeMe) -> Principal | None:
+async def _reader(me: MaybeMe) -> Principal | None:
     """Who reads: nobody in particular, or somebody whose token may read petitions."""
     if me is not None:
         me.require_scope(READ_SCOPE)
     return me
 
 
-def _writer(me: Me) -> Principal:
+async def _writer(me: Me) -> Principal:
     me.require_scope(commands.WRITE_SCOPE)
     return me
 

@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 from chassis.service import Runner, origin, web_server
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
 from tests.contracts.services import NAMES, made, start
-from tests.contracts.walk import A, A_VILLAGE, OWNERS, UNITS, Made, Stage
+from tests.contracts.walk import A_VILLAGE, OWNERS, UNITS, A, Made, Stage
 from tests.support.running import ladder
 from tests.support.waiting import eventually
 

@@ -162,10 +162,8 @@ class Stage:
                 sa.text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema() ORDER BY 1")
             )
             # One statement for all tables, so that the walk stays quick.
-            parts = [
-                f"SELECT '{name}', count(*) || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM \"{name}\" t"
-                for name in names
-            ]
+            rows = "count(*) || md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), ''))"
+            parts = [f"SELECT '{name}', {rows} FROM \"{name}\" t" for name in names]
             return {row[0]: row[1] for row in await tx.execute(sa.text(" UNION ALL ".join(parts)))}
 
 

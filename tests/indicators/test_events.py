@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from google.protobuf.message import Message
 from sqlalchemy import text
 from xaso.ecommerce.v1 import events_pb2 as ecommerce
@@ -12,7 +13,7 @@ from xaso.indicators.v1 import events_pb2 as indicators
 from xaso.media.v1 import events_pb2 as media
 from xaso.petitions.v1 import events_pb2 as petitions
 
-from chassis import units
+from chassis import outbox, units
 from chassis.units import Unit
 from tests.indicators.conftest import Stage, ago, entered
 from tests.support.running import village
@@ -189,6 +190,30 @@ async def test_a_change_is_published_with_its_cause(stage: Stage) -> None:
     assert (message.unit, message.set, message.item) == (unit.code, "hd-288-2023", "288.2")
     assert (message.before, message.after, message.met, message.total) == ("no_data", "met", 1, 9)
     assert message.because == f"xaso.media.v1.LoudspeakerStateChanged:{told.id}"
+
+
+async def test_events_of_one_item_are_numbered_without_a_gap_also_when_many_are_written_together(stage: Stage) -> None:
+    villages = [await stage.new_village() for _ in range(3)]
+    for state in ("ready", "lost", "ready"):
+        await stage.tell(*(stage.event(speaker(u, state, id=f"n-{u.code}"), f"n-{u.code}") for u in villages))
+    async with stage.running.tx() as tx:
+        rows = await tx.execute(
+            text("SELECT unit, sequence, payload FROM outbox WHERE unit = ANY(:codes) ORDER BY id"),
+            {"codes": [u.code for u in villages]},
+        )
+        told: dict[str, list[tuple[int, str]]] = {}
+        for row in rows:
+            after = indicators.ComplianceChanged.FromString(row.payload).after
+            told.setdefault(row.unit, []).append((row.sequence, after))
+    assert told == {u.code: [(1, "met"), (2, "unmet"), (3, "met")] for u in villages}
+
+
+async def test_two_events_of_one_subject_are_not_written_together(stage: Stage) -> None:
+    unit = stage.villages[0]
+    twice = [outbox.Outgoing(indicators.ComplianceChanged(unit=unit.code), unit, "same") for _ in range(2)]
+    async with stage.running.tx() as tx:
+        with pytest.raises(ValueError, match="two events of one subject"):
+            await outbox.add_all(tx, twice)
 
 
 async def test_villages_are_rolled_up_to_commune_district_and_province(stage: Stage) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from sqlalchemy import text
 from xaso.indicators.v1 import indicators_pb2 as pb
 from xaso.indicators.v1 import indicators_pb2_grpc as stubs
 
@@ -149,6 +150,22 @@ async def test_concurrent_writers_leave_no_gap_for_a_reader(stage: Served) -> No
                 wanted[change["unit"]] += 1
         assert set(wanted.values()) == {10}
         assert seen == sorted(set(seen))
+
+
+async def test_a_stream_lives_on_when_the_database_cuts_its_connections(stage: Served) -> None:
+    unit = await stage.new_village()
+    async with listening(stage, unit=unit.code) as lines:
+        while (await anext(lines)) != ": .":
+            pass
+        await stage.running.runner.runtime.engine.dispose()
+        async with stage.running.tx() as tx:
+            cut = text("""
+                SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()
+            """)
+            assert (await tx.execute(cut)).scalar_one() >= 2
+        await flip(stage, unit, "ready")
+        assert (await take(lines, 1))[0]["after"] == "met"
 
 
 async def test_bad_positions_and_unknown_units_are_refused(stage: Served) -> None:

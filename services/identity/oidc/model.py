@@ -77,8 +77,8 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):  # type: ignore[misc] # S
     __tablename__ = "authorization_code"
 
     code_hash: Mapped[bytes] = mapped_column(sa.LargeBinary, primary_key=True)
-    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"))
-    account_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("account.id"))
+    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"), index=True)
+    account_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("account.id"), index=True)
     redirect_uri: Mapped[str] = mapped_column(sa.Text)
     scope: Mapped[str] = mapped_column(sa.Text)
     nonce: Mapped[str | None] = mapped_column(sa.Text)
@@ -114,7 +114,7 @@ class TokenFamily(Base):
     __tablename__ = "token_family"
 
     id: Mapped[uuid.UUID] = mapped_column(pg.UUID(as_uuid=True), primary_key=True)
-    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"))
+    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"), index=True)
     account_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("account.id"), index=True)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -146,6 +146,6 @@ class ClientConsent(Base):
     __tablename__ = "client_consent"
 
     account_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("account.id"), primary_key=True)
-    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"), primary_key=True)
+    client_id: Mapped[str] = mapped_column(sa.ForeignKey("client.client_id"), primary_key=True, index=True)
     scopes: Mapped[list[str]] = mapped_column(pg.ARRAY(sa.Text))
     given_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import aiomqtt
@@ -33,6 +33,7 @@ log = telemetry.logger(__name__)
 
 _QUEUE = 20_000
 _BATCH = 64
+_BEHIND_MOST_SECONDS = 300.0
 _WITHOUT_EFFECT = frozenset({"same", "stale"})
 _LOG_EVERY_SECONDS = 60.0
 
@@ -78,6 +79,7 @@ class Hub:
         self._vault = vault
         self._broker = parse_broker(settings.mqtt)
         self._listening_since: datetime | None = None
+        self._behind_since: float | None = None
         self._logged: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -111,7 +113,7 @@ class Hub:
         )
         async with client:
             await client.subscribe([(f"{settings.mqtt_root}/+/+/{leaf}", 1) for leaf in wire.UPWARD])
-            self._listening_since = now()
+            self._listening_since, self._behind_since = now(), None
             await self._note(connected=True)
             log.info("mqtt_connected", host=broker.host, port=broker.port)
             await _until_one_ends(self._listen(client), self._dispatch(client), self._watch())
@@ -123,9 +125,12 @@ class Hub:
             # What has piled up shares a transaction: after a power cut a whole commune speaks at once.
             while len(messages) and len(batch) < _BATCH:
                 batch.append(await anext(messages))
+            self._behind_since = self._behind_since or time.monotonic()
             outcomes = await self.take_all(
                 [Arrival(m.topic.value, bytes(m.payload or b""), retained=bool(m.retain)) for m in batch]
             )
+            if not len(messages):
+                self._behind_since = None
             for outcome in outcomes:
                 telemetry.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
 
@@ -279,7 +284,10 @@ class Hub:
         settings, moment = self._settings, at or now()
         if self._listening_since is None:
             return 0
+        # Heartbeats that wait in our own queue are no silence of the devices; a flood may hide one for a while only.
+        behind = time.monotonic() - self._behind_since if self._behind_since is not None else 0.0
         before = commands.deadline(settings.heartbeat_seconds, settings.heartbeat_factor, moment)
+        before -= timedelta(seconds=min(behind, _BEHIND_MOST_SECONDS))
         async with self._sessions.begin() as tx:
             count = await commands.silence(tx, before=before, at=moment, listening_since=self._listening_since)
         async with self._sessions.read() as tx:
