@@ -16,18 +16,16 @@ import uuid
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import sqlalchemy as sa
 import uvloop
 from xaso.petitions.v1.events_pb2 import Petition, PetitionFiled
 
 from chassis import kafka, service
 from chassis.db import Sessions, make_engine
 from chassis.relay import dsn, headers_of
-from tests.support.ledger.app import LedgerSettings, reader, writer
+from tests.support.ledger.app import EFFECT, LedgerSettings, reader, writer
 
 TOPIC = "xaso.petitions.v1"
 KEYS = 64
-EFFECT = sa.text("INSERT INTO effect (entry, subject, sequence) VALUES (:entry, :subject, :sequence)")
 
 
 def payload(n: int) -> bytes:

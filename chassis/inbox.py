@@ -21,7 +21,7 @@ _CLAIM = sa.text("""
 async def claim(tx: AsyncSession, event_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
     """Take `event_ids` for this transaction; returns those that had no effect before."""
     # Sorted, so that two transactions that meet wait for each other in one order and never deadlock.
-    result = await tx.execute(_CLAIM, {"ids": sorted(set(event_ids))})
+    result = await tx.execute(_CLAIM, {"ids": sorted(set(event_ids), key=int)})
     return set(result.scalars())
 
 

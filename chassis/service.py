@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
+import httpx
 import sqlalchemy as sa
 import uvicorn
 from fastapi import FastAPI
@@ -34,7 +35,7 @@ from chassis.auth import Verifier
 from chassis.consumer import Consumer, Consumers
 from chassis.db import Sessions, make_engine
 from chassis.http_telemetry import HttpTelemetry
-from chassis.pages import Renderer
+from chassis.pages import SUBJECTS, Renderer
 from chassis.relay import Relay, dsn, republish
 from chassis.rpc import Rpc, RpcServer
 from chassis.settings import ServiceSettings
@@ -45,6 +46,7 @@ log = telemetry.logger(__name__)
 
 JANITOR_SECONDS = 3600.0
 MEASURE_SECONDS = 15.0
+SUBJECT_SECONDS = 15.0
 CANCEL_SECONDS = 5.0
 Task = Callable[["Runtime"], Awaitable[None]]
 
@@ -100,11 +102,15 @@ class Runner:
         self.asgi = HttpTelemetry(SecurityHeaders(self.app), self.settings.name)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, *, relay: bool = True, consume: bool = True, rpc: bool = True, tasks: bool = True) -> None:
-        """Start the parts asked for; the web application needs no start."""
+    async def start(
+        self, *, relay: bool = True, consume: bool = True, rpc: bool = True, tasks: bool = True, watch: bool = False
+    ) -> None:
+        """Start the parts asked for; the web application needs no start. `watch` is for who serves pages to people."""
         if rpc and self.service.rpcs:
             self.grpc = RpcServer(self.settings, self.service.rpcs, self.runtime.sessions, self.runtime.verifier)
             self.grpc_port = await self.grpc.start()
+        if watch:
+            self._spawn("subjects", self.watch_subjects)
         if relay:
             self._spawn("relay", self.relay.run)
             self._spawn("janitor", self._janitor)
@@ -146,6 +152,24 @@ class Runner:
                     log.error("task_failed", task=name, error=type(error).__name__, exc_info=error)
                 pause = 0.5 if asyncio.get_running_loop().time() - started > 60 else min(pause * 2, 30.0)
                 await asyncio.sleep(pause)
+
+    async def watch_subjects(self) -> None:
+        """Know which of the other subjects answer, so that the shell can grey one that is down; never returns."""
+        others = [name for name, _ in SUBJECTS if name != self.settings.name]
+        async with httpx.AsyncClient(base_url=self.settings.public_url, timeout=5) as client:
+
+            async def is_down(name: str) -> bool:
+                try:
+                    return (await client.get(f"/{name}/readyz")).status_code >= 500
+                except httpx.HTTPError:
+                    return True
+
+            # The origin may still be starting: nobody is called down for that.
+            await asyncio.sleep(SUBJECT_SECONDS / 3)
+            while True:
+                down = await asyncio.gather(*(is_down(name) for name in others))
+                self.app.state.subjects_down = {name for name, gone in zip(others, down, strict=True) if gone}
+                await asyncio.sleep(SUBJECT_SECONDS)
 
     async def _janitor(self) -> None:
         """Forget what has served: hourly, in small transactions; between, measure what waits."""
@@ -372,6 +396,7 @@ async def run(service: Service, part: str, since: timedelta) -> None:
         consume=everything or part == "consume",
         rpc=web,
         tasks=everything or part == "consume",
+        watch=web,
     )
     await stopping.wait()
     if server is not None and serving is not None:

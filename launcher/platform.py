@@ -71,7 +71,7 @@ class Platform:
         self._runners = [Runner(service) for service in made]
         await self._first_data()
         await self._serve()
-        await asyncio.gather(*(runner.start() for runner in self._runners))
+        await asyncio.gather(*(runner.start(watch=True) for runner in self._runners))
         await self._until_ready()
         await self._until_units_are_everywhere()
         self.addresses = self._found()

@@ -87,7 +87,6 @@ PAGES = {
         ("team-officer", "/identity/teams/{team}"),
         ("team-new", "/identity/teams/new?unit={village}"),
         ("team-dissolve", "/identity/teams/{team}/dissolve"),
-        ("accounts", "/identity/accounts"),
         ("explanation-fibre", "/indicators/units/{village}/items/288.5"),
         ("explanation-petition", "/indicators/units/{village}/items/288.1"),
         ("entry", "/indicators/units/{village}/entry"),
@@ -115,6 +114,9 @@ PAGES = {
         ("product-own", "/ecommerce/products/{product}/manage"),
         ("product-new", "/ecommerce/products/new"),
         ("producer-new", "/ecommerce/producers/new"),
+    ],
+    "leader": [
+        ("accounts-leader", "/identity/accounts"),
     ],
     "admin": [
         ("accounts-admin", "/identity/accounts"),

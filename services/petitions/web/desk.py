@@ -135,7 +135,8 @@ def _tabs(narrowed: Narrowed, page: Page, counts: queries.Counts) -> list[dict[s
     }
     return [
         {
-            "label": f"{word} ({count})" if count else word,
+            "label": word,
+            "count": count or None,
             "href": "/petitions/inbox?" + narrowed.query(state=state),
             "active": state == narrowed.state,
         }

@@ -90,6 +90,7 @@ def writer(settings: LedgerSettings) -> Service:
 
 
 on = Consumers()
+EFFECT = sa.text("INSERT INTO effect (entry, subject, sequence) VALUES (:entry, :subject, :sequence)")
 
 
 @on(PetitionFiled)
@@ -97,7 +98,7 @@ async def entry_written(tx: AsyncSession, event: Event[PetitionFiled]) -> None:
     if event.data.petition.village == "poison":
         raise ValueError("this entry can never take effect")
     await tx.execute(
-        sa.text("INSERT INTO effect (entry, subject, sequence) VALUES (:entry, :subject, :sequence)"),
+        EFFECT,
         {"entry": event.data.petition.id, "subject": event.subject, "sequence": event.sequence},
     )
 
