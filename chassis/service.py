@@ -160,7 +160,7 @@ class Runner:
 
             async def is_down(name: str) -> bool:
                 try:
-                    return (await client.get(f"/{name}/readyz")).status_code >= 500
+                    return (await client.get(f"/{name}/readyz")).status_code != 200
                 except httpx.HTTPError:
                     return True
 
