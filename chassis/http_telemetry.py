@@ -28,6 +28,7 @@ class HttpTelemetry:
     def __init__(self, app: App, service: str) -> None:
         self._app = app
         self._service = service
+        self._in_flight = telemetry.HTTP_IN_FLIGHT.labels(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or str(scope.get("path", "")).endswith(_QUIET):
@@ -47,11 +48,11 @@ class HttpTelemetry:
             telemetry.serving(self._service),
             telemetry.span(method, traceparent, kind=SpanKind.SERVER, http_method=method) as current,
         ):
-            telemetry.HTTP_IN_FLIGHT.labels(self._service).inc()
+            self._in_flight.inc()
             try:
                 await self._app(scope, receive, observed)
             finally:
-                telemetry.HTTP_IN_FLIGHT.labels(self._service).dec()
+                self._in_flight.dec()
                 route = _route(scope, mount)
                 duration = seen.first_byte if seen.stream else time.perf_counter() - started
                 telemetry.HTTP_DURATION.labels(self._service, method, route, str(seen.status)).observe(duration)

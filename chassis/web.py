@@ -99,8 +99,23 @@ async def _principal(request: Request) -> auth.Principal | None:
         except Unauthenticated:
             # A session that has run out is nobody: public pages stay readable and others ask to sign in.
             principal = None
+    if principal is not None:
+        _check_application(principal, request)
     request.state.principal = principal
     return principal
+
+
+def _check_application(principal: auth.Principal, request: Request) -> None:
+    """Refuse the token of an application that a person let see who they are, but not act for them.
+
+    Such a token carries the person as subject, and most routes ask for roles only. So it opens nothing but a JSON API
+    for which it has a scope by name, whose routes then ask for it.
+    """
+    if principal.kind != "person" or auth.ALL_SCOPES in principal.scopes:
+        return
+    service = request.app.state.runtime.settings.name
+    if request.state.wants_page or not any(scope.startswith(f"{service}.") for scope in principal.scopes):
+        raise auth.ScopeMissing(scope=auth.ALL_SCOPES)
 
 
 async def _check_csrf(request: Request) -> None:
@@ -166,6 +181,7 @@ class _Route(APIRoute):
         self, request: Request, inner: Callable[[Request], Awaitable[Response]], options: RouteOptions
     ) -> Response:
         runtime = request.app.state.runtime
+        request.state.wants_page = self.wants_page
         _refuse_nul(request)
         unsafe = request.method not in SAFE_METHODS
         if unsafe:
@@ -186,7 +202,8 @@ class _Route(APIRoute):
                 await _check_csrf(request)
         async with runtime.sessions.open() as tx:
             request.state.tx = tx
-            claim = await self._claim(request) if unsafe else None
+            # What a protocol endpoint answers (tokens, say) is for its caller alone and is kept nowhere.
+            claim = await self._claim(request) if unsafe and options.csrf else None
             if claim is not None:
                 stored = await idempotency.claim(tx, claim)
                 if stored is not None:
@@ -212,7 +229,9 @@ class _Route(APIRoute):
         if key is None:
             return None
         principal = await _principal(request)
-        who = principal.subject if principal else f"browser:{request.cookies.get(CSRF_COOKIE, '')}"
+        browser = request.cookies.get(CSRF_COOKIE, "")
+        # A fingerprint will do: the browser's own secret has no business in the table.
+        who = principal.subject if principal else f"browser:{hashlib.sha256(browser.encode()).hexdigest()}"
         route = f"{request.method} {request.url.path}"
         return Claim(who, route, idempotency.checked_key(key), await _request_hash(request))
 

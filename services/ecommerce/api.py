@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from typing import Annotated, Any
 
@@ -177,11 +176,8 @@ async def set_photo(request: Request, tx: Tx, me: Me, product_id: uuid.UUID, pho
     # Rights are checked before the work of decoding.
     await access.changeable(tx, me, product_id)
     settings = _settings(request)
-    picture = await asyncio.to_thread(
-        pictures.clean,
-        await photo.read(),
-        max_bytes=settings.photo_max_bytes,
-        max_side=settings.photo_max_side,
+    picture = await pictures.cleaned(
+        await photo.read(), max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
     )
     return _whole(request, await commands.set_photo(tx, me, product_id, picture))
 

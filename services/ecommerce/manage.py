@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from urllib.parse import urlencode
 
@@ -309,7 +308,7 @@ async def _keep_photo(
     if not chosen or not isinstance(settings, Settings):
         return
     raw = await chosen[0].read()
-    picture = await asyncio.to_thread(
-        pictures.clean, raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
+    picture = await pictures.cleaned(
+        raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
     )
     await commands.set_photo(tx, me, product_id, picture)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps
@@ -15,6 +18,12 @@ THUMB_SIDE = 240
 """Pixels of the square in lists: 96 CSS pixels on a phone of 2.5 device pixels each, about 10 KB."""
 MAX_PIXELS = 50_000_000
 """A phone's 50-megapixel camera passes; a small file that unpacks to gigabytes does not."""
+
+_BROKEN = (SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)
+"""What Pillow lets through from the readers of its formats where a file lies about itself, beside OSError."""
+
+_TURNS = asyncio.Semaphore(2)
+"""Two photos are decoded at a time in one process: each may take hundreds of megabytes."""
 
 
 class PhotoUnreadable(DomainError):
@@ -55,8 +64,14 @@ def clean(raw: bytes, *, max_bytes: int, max_side: int) -> Picture:
             return _written(opened, max_side)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(field="photo", megabytes=megabytes) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, *_BROKEN) as error:
         raise PhotoUnreadable(field="photo") from error
+
+
+async def cleaned(raw: bytes, *, max_bytes: int, max_side: int) -> Picture:
+    """`clean` on a worker thread, so that the event loop goes on."""
+    async with _TURNS:
+        return await asyncio.to_thread(clean, raw, max_bytes=max_bytes, max_side=max_side)
 
 
 def _written(opened: Image.Image, max_side: int) -> Picture:

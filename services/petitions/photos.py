@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -31,9 +33,15 @@ _UNREADABLE = (
     Image.DecompressionBombWarning,
     Image.DecompressionBombError,
     OSError,
-    ValueError,
-    SyntaxError,
     EOFError,
+    # What the readers of the formats let through where a file lies about itself.
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    struct.error,
+    zlib.error,
 )
 
 

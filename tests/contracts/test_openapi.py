@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,9 +27,8 @@ from schemathesis.specs.openapi.checks import (
 
 from chassis.service import Runner, origin, web_server
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
-from tests.contracts.services import NAMES, made, start
-from tests.contracts.walk import A_VILLAGE, OWNERS, UNITS, A, Made, Stage
-from tests.support.running import ladder
+from tests.contracts.services import NAMES, made
+from tests.contracts.walk import A_VILLAGE, OWNERS, A, Made, Stage
 from tests.support.waiting import eventually
 
 EXAMPLES = 12
@@ -88,20 +87,17 @@ async def arrange(stages: dict[str, Stage]) -> dict[str, Made]:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def live(database: Callable[[str], str]) -> AsyncIterator[Live]:
+async def live(stages: dict[str, Stage]) -> AsyncIterator[Live]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    async with start(database) as started:
-        for running in started.values():
-            await running.enter_units(*ladder(), *UNITS)
-        arranged = await arrange({name: Stage(name, running) for name, running in started.items()})
-        server = web_server(origin([running.runner for running in started.values()]), "127.0.0.1", port)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        yield Live(f"http://127.0.0.1:{port}", arranged)
-        server.should_exit = True
-        await serving
+    arranged = await arrange(stages)
+    server = web_server(origin([stage.running.runner for stage in stages.values()]), "127.0.0.1", port)
+    serving = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    yield Live(f"http://127.0.0.1:{port}", arranged)
+    server.should_exit = True
+    await serving
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,19 +7,17 @@ import importlib
 import pkgutil
 import re
 import string
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
 import pytest
-import pytest_asyncio
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from chassis import migrations
 from chassis.errors import DomainError
 from chassis.i18n import Translations
-from tests.contracts.services import NAMES, ROOT, made
+from tests.contracts.services import NAMES, ROOT
+from tests.contracts.walk import Stage
 
 SERVICES = ROOT / "services"
 SOURCES = sorted(SERVICES.rglob("*.py"))
@@ -91,19 +89,6 @@ def test_every_setting_has_a_default_or_is_needed_by_all(name: str) -> None:
     assert set(needed) <= {"name", "database_url"}, needed
 
 
-@pytest_asyncio.fixture(scope="module")
-async def schemas(database: Callable[[str], str]) -> AsyncIterator[dict[str, sa.ext.asyncio.AsyncEngine]]:
-    """The databases of all services, migrated."""
-    engines = {}
-    for name in NAMES:
-        factory, settings = made(name, database(name))
-        await migrations.upgrade(settings, factory(settings).package)
-        engines[name] = create_async_engine(settings.database_url)
-    yield engines
-    for engine in engines.values():
-        await engine.dispose()
-
-
 _KEYS = sa.text("""
     SELECT c.conrelid::regclass::text || '.' || c.conname FROM pg_constraint c
     WHERE c.contype = 'f' AND NOT EXISTS (
@@ -126,16 +111,16 @@ _TIMES = sa.text("""
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_every_foreign_key_has_an_index(schemas: dict[str, sa.ext.asyncio.AsyncEngine], name: str) -> None:
+async def test_every_foreign_key_has_an_index(stages: dict[str, Stage], name: str) -> None:
     """Without one, deleting or locking a parent reads the whole child. One over the rows that have a parent will do."""
-    async with schemas[name].connect() as connection:
+    async with stages[name].running.tx() as connection:
         bare = set((await connection.execute(_KEYS)).scalars()) - set((await connection.execute(_PARTIAL)).scalars())
     assert bare == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_times_know_their_zone(schemas: dict[str, sa.ext.asyncio.AsyncEngine], name: str) -> None:
-    async with schemas[name].connect() as connection:
+async def test_times_know_their_zone(stages: dict[str, Stage], name: str) -> None:
+    async with stages[name].running.tx() as connection:
         assert list((await connection.execute(_TIMES)).scalars()) == []
 
 

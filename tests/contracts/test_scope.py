@@ -6,16 +6,13 @@ A new route fails `test_every_route_is_walked` until it has a case, or a place i
 from __future__ import annotations
 
 import importlib
-from collections.abc import AsyncIterator, Callable
 from types import ModuleType
 
 import pytest
-import pytest_asyncio
 
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
-from tests.contracts.services import NAMES, start
-from tests.contracts.walk import EVERYWHERE, UNITS, Case, Stage, covered, described, routes, walk
-from tests.support.running import ladder
+from tests.contracts.services import NAMES
+from tests.contracts.walk import EVERYWHERE, Case, Stage, covered, described, routes, walk
 
 WALKS: dict[str, ModuleType] = {
     "identity": walk_identity,
@@ -25,15 +22,6 @@ WALKS: dict[str, ModuleType] = {
     "media": walk_media,
 }
 CASES = [(name, case) for name in NAMES for case in WALKS[name].CASES]
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stages(database: Callable[[str], str]) -> AsyncIterator[dict[str, Stage]]:
-    """All five services, each on a database of its own with the units of the walk."""
-    async with start(database) as started:
-        for running in started.values():
-            await running.enter_units(*ladder(), *UNITS)
-        yield {name: Stage(name, running) for name, running in started.items()}
 
 
 def test_every_service_is_walked() -> None:

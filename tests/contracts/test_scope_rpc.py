@@ -6,13 +6,12 @@ Methods are found in the proto descriptors; one that has neither a case nor a re
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from xaso.ecommerce.v1 import ecommerce_pb2
@@ -23,14 +22,13 @@ from xaso.petitions.v1 import petitions_pb2
 
 from chassis.db import new_id, now
 from tests.contracts import walk_ecommerce, walk_media, walk_petitions
-from tests.contracts.services import NAMES, start
+from tests.contracts.services import NAMES
 from tests.contracts.walk import (
     A_VILLAGE,
     FOREIGN,
     INSIDE,
     OWNERS,
     PARTNER_SCOPES,
-    UNITS,
     A,
     Arrange,
     Headers,
@@ -39,7 +37,6 @@ from tests.contracts.walk import (
     nothing,
     partner,
 )
-from tests.support.running import ladder
 
 OWNER = partner("30", PARTNER_SCOPES)
 """A partner of the whole province, with every scope."""
@@ -148,14 +145,6 @@ def methods(name: str) -> dict[str, tuple[Any, str]]:
         for service in MODULES[name].DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-
-
-@pytest_asyncio.fixture(scope="module")
-async def stages(database: Callable[[str], str]) -> AsyncIterator[dict[str, Stage]]:
-    async with start(database, parts=("rpc",)) as started:
-        for running in started.values():
-            await running.enter_units(*ladder(), *UNITS)
-        yield {name: Stage(name, running) for name, running in started.items()}
 
 
 def full(name: str, case: Case) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 SECONDS = 420
 CODES = [f"288.{number}" for number in range(1, 10)]
-AFTER = {code: "met" for code in CODES} | {"288.9": "unmet"}
+AFTER = dict.fromkeys(CODES, "met") | {"288.9": "unmet"}
 LIVES_ON_DATA = ("288.1", "288.3", "288.5", "288.6", "288.8")
 """What stays met while the platform is off: everything but devices, which are not there, and the ended listing."""
 

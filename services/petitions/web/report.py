@@ -32,6 +32,8 @@ pages = PageRouter(templates=views.TEMPLATES)
 
 DRAFT_COOKIE = "xaso_petition_draft"
 FALLBACK_CATEGORY = "khac"
+MAX_KEPT = 2 * MAX_DESCRIPTION
+"""Most characters of one field in a draft: a text that is too long comes back to be shortened, not endlessly."""
 _KEPT_FIELDS = ("commune", "village", "place", "description", "category", "lat", "lon", "contact_phone", "public")
 
 
@@ -131,7 +133,8 @@ def _plainly(errors: dict[str, str], page: Page) -> dict[str, str]:
 
 
 def _texts(typed: dict[str, Any]) -> dict[str, str]:
-    return {name: str(typed[name]) for name in _KEPT_FIELDS if typed.get(name)}
+    """What is worth keeping, cut to a length a person may have typed: anybody may leave a draft, of any size."""
+    return {name: str(typed[name])[:MAX_KEPT] for name in _KEPT_FIELDS if typed.get(name)}
 
 
 def _remember(page: Page, response: Response, token: str) -> Response:
