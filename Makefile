@@ -25,10 +25,10 @@ export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(VENV)/bin:$(PATH)
 
 WEB_SOURCES := $(shell find web -type f -not -path 'web/dist/*' 2>/dev/null)
 
-.PHONY: help demo up doctor test lint gen bench lock setup clean
+.PHONY: help demo up doctor test lint gen bench screenshots lock setup clean
 
 help: ## What can be done.
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo '  Arguments go through ARGS, for instance: make demo ARGS="--exit"   make test ARGS="tests/petitions -k rating"'
 
 demo: setup ## Start the platform and play the scenario at a pace a person can follow (ARGS="--exit": to its end, then check).
@@ -63,6 +63,9 @@ gen: $(STAMPS)/python ## Regenerate gen/ and docs/asyncapi.json from proto/.
 
 bench: setup ## Run the measurements, each beside its baseline.
 	@$(PY) -m benchmarks $(ARGS)
+
+screenshots: setup ## Take the pictures of the README anew, from the running product.
+	@$(PY) -m tests.journeys.pictures
 
 lock: $(STAMPS)/uv ## Pin the newest allowed versions anew: Python, Node packages and Kafka's archives.
 	@uv=$$(cat $(STAMPS)/uv); \

@@ -40,6 +40,9 @@ _MAX_TOKEN_CHARS = 16_384
 _REFETCH_SECONDS = 10.0
 _REFRESH_SECONDS = 300.0
 _CACHE_SIZE = 2048
+_ENDED_SECONDS = 5.0
+_ENDED_OVERLAP = 60.0
+_ENDED_KEPT = 25 * 3600.0
 
 Kind = Literal["person", "partner"]
 
@@ -58,6 +61,13 @@ class TokenInvalid(Unauthenticated):
     message: ClassVar[str] = "Mã truy cập không hợp lệ."
 
 
+class SessionEnded(Unauthenticated):
+    """The token was good, but what it stands for was ended: signed out, shut, another password, a role taken back."""
+
+    code: ClassVar[str] = "session_ended"
+    message: ClassVar[str] = "Phiên đăng nhập đã kết thúc. Hãy đăng nhập lại."
+
+
 class ScopeMissing(Forbidden):
     """The client was not granted the right it uses."""
 
@@ -70,6 +80,11 @@ class KeysUnavailable(Unavailable):
 
     code: ClassVar[str] = "keys_unavailable"
     message: ClassVar[str] = "Chưa thể kiểm tra đăng nhập. Hãy thử lại sau ít phút."
+
+
+def session_mark(held_by: str) -> str:
+    """How an account or a sign-in (its id) stands in the list of ended sessions: a fingerprint in hex."""
+    return hashlib.sha256(held_by.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def covers(granted: str, path: str) -> bool:
@@ -171,6 +186,9 @@ class Verifier:
     Keys come from ``settings.jwks_json`` (inline, never refetched) or ``settings.jwks_url`` (fetched at first use,
     again on an unknown key id at most every 10 s, and in the background when older than 5 minutes, so that a retired
     key stops counting). A failed fetch keeps the keys there are.
+
+    Sessions ended before their time come from ``settings.ended_url``, asked every 5 s while :meth:`follow_ended` runs;
+    a failed fetch keeps what is known, so that identity down changes nothing for those who are signed in.
     """
 
     def __init__(self, settings: ServiceSettings, *, client: httpx.AsyncClient | None = None) -> None:
@@ -182,7 +200,9 @@ class Verifier:
         self._client = client
         self._lock = asyncio.Lock()
         self._background: asyncio.Task[None] | None = None
-        self._cache: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
+        self._cache: OrderedDict[bytes, tuple[Principal, float, float]] = OrderedDict()
+        self._ended_url = settings.ended_url
+        self._ended: dict[str, float] = {}
         self._registry = JWSRegistry(algorithms=list(ALGORITHMS))
         self._registry.max_payload_length = _MAX_TOKEN_CHARS
         self._inline = bool(settings.jwks_json)
@@ -199,13 +219,42 @@ class Verifier:
                 del self._cache[digest]
                 raise TokenExpired()
             self._cache.move_to_end(digest)
+            self._check_ended(known[0], known[2])
             return known[0]
         claims = await self._claims(token)
-        principal = principal_of(claims)
-        self._cache[digest] = (principal, _numeric(claims, "exp"))
+        principal, signed_at = principal_of(claims), _numeric(claims, "iat")
+        self._check_ended(principal, signed_at)
+        self._cache[digest] = (principal, _numeric(claims, "exp"), signed_at)
         if len(self._cache) > _CACHE_SIZE:
             self._cache.popitem(last=False)
         return principal
+
+    def _check_ended(self, principal: Principal, signed_at: float) -> None:
+        if not self._ended:
+            return
+        for held_by in (principal.subject, principal.session_id):
+            if held_by and self._ended.get(session_mark(held_by), 0.0) > signed_at:
+                raise SessionEnded()
+
+    async def follow_ended(self) -> None:
+        """Keep the list of ended sessions up to date until cancelled; returns at once where keys are given inline."""
+        while not self._inline and self._ended_url:
+            await self.refresh_ended()
+            await asyncio.sleep(_ENDED_SECONDS)
+
+    async def refresh_ended(self) -> None:
+        """Ask once for the sessions ended since the newest one known; what cannot be had leaves the list as it is."""
+        # What was committed late may be older than what was seen already, hence the overlap.
+        since = max(self._ended.values(), default=0.0) - _ENDED_OVERLAP
+        try:
+            response = await self._http().get(self._ended_url, params={"since": f"{max(since, 0.0):.3f}"})
+            response.raise_for_status()
+            fresh = {str(mark): float(at) for mark, at in response.json()["ended"].items()}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError):
+            # Another issuer may keep no such list, and identity may be away.
+            return
+        oldest = time.time() - _ENDED_KEPT
+        self._ended = {mark: at for mark, at in {**self._ended, **fresh}.items() if at > oldest}
 
     async def ready(self) -> bool:
         """Whether keys are at hand, fetching them once when there are none."""

@@ -111,6 +111,7 @@ class Runner:
             self.grpc_port = await self.grpc.start()
         if watch:
             self._spawn("subjects", self.watch_subjects)
+        self._spawn("ended", self.runtime.verifier.follow_ended)
         if relay:
             self._spawn("relay", self.relay.run)
             self._spawn("janitor", self._janitor)

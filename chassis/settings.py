@@ -30,6 +30,9 @@ class ServiceSettings(BaseSettings):
     issuer: str = Field(default="", description="OpenID Connect issuer; default: public_url + /identity.")
     jwks_url: str = Field(default="", description="Where the issuer's keys are; default: issuer + /jwks.json.")
     jwks_json: str = Field(default="", description="The issuer's keys inline, instead of jwks_url.")
+    ended_url: str = Field(
+        default="", description="Where the issuer tells which sessions ended early; default: issuer + /ended.json."
+    )
     token_endpoint: str = Field(default="", description="OAuth 2.0 token endpoint; default: issuer + /token.")
     host: str = Field(default="127.0.0.1", description="Address the web and gRPC ports are bound to.")
     port: int = Field(default=0, description="Web port when the service runs by itself; 0 takes a free one.")
@@ -62,4 +65,5 @@ class ServiceSettings(BaseSettings):
     def model_post_init(self, _context: object) -> None:
         self.issuer = self.issuer or f"{self.public_url}/identity"
         self.jwks_url = self.jwks_url or f"{self.issuer}/jwks.json"
+        self.ended_url = self.ended_url or f"{self.issuer}/ended.json"
         self.token_endpoint = self.token_endpoint or f"{self.issuer}/token"

@@ -43,7 +43,7 @@ _WELL_KNOWN = {".google.protobuf.Timestamp": {"type": "string", "format": "date-
 _HEADERS: dict[str, dict[str, str]] = {
     "ce_specversion": {"type": "string", "const": "1.0"},
     "ce_id": {"type": "string", "format": "uuid", "description": "UUIDv7 of the event; a repeated one is a duplicate."},
-    "ce_source": {"type": "string", "description": "The service that publishes."},
+    "ce_source": {"type": "string", "description": "/xaso/ and the service that publishes."},
     "ce_type": {"type": "string", "description": "Full name of the protobuf message in the value."},
     "ce_subject": {"type": "string", "description": "Id of the aggregate the event is about."},
     "ce_time": {"type": "string", "format": "date-time", "description": "When it happened."},

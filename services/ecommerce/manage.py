@@ -308,7 +308,5 @@ async def _keep_photo(
     if not chosen or not isinstance(settings, Settings):
         return
     raw = await chosen[0].read()
-    picture = await pictures.cleaned(
-        raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
-    )
+    picture = await pictures.cleaned(raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side)
     await commands.set_photo(tx, me, product_id, picture)

@@ -18,7 +18,7 @@ from services.identity.oidc import api as oidc_api
 from services.identity.oidc import web as oidc_web
 from services.identity.oidc.model import AuthorizationCode, TokenFamily
 from services.identity.rpc import directory_service
-from services.identity.sessions import throttle
+from services.identity.sessions import endings, throttle
 from services.identity.sessions import web as sessions_web
 from services.identity.settings import Settings
 from services.identity.teams import api as teams_api
@@ -38,6 +38,7 @@ async def keep(runtime: Runtime) -> None:
         async with runtime.sessions.begin() as tx:
             at = now()
             await throttle.sweep(tx, at)
+            await endings.sweep(tx, at)
             # A used code stays as long as its family, so that a second use is still noticed.
             gone = sa.select(TokenFamily.id).where(TokenFamily.expires_at <= at)
             await tx.execute(sa.delete(AuthorizationCode).where(AuthorizationCode.family.in_(gone)))

@@ -53,13 +53,17 @@ def figure_words(figure: Figure | None, measure: c.Measure | None, locale: str, 
 
 @dataclass(frozen=True, slots=True)
 class RowView:
-    """One row of the sheet as it is drawn. `percent` and `target` are 0 to 100, None without a ratio."""
+    """One row of the sheet as it is drawn. `percent` and `target` are 0 to 100, None without a ratio.
+
+    `asked` says in words what the rule asks for; empty where the document names no level.
+    """
 
     row: Row
     title: str
     percent: float | None
     target: float | None
     text: str
+    asked: str
     note: str
     because: str
     trend: list[float | None]
@@ -119,6 +123,7 @@ class SheetView:
             percent=100 * ratio.numerator / ratio.denominator if ratio and ratio.denominator else None,
             target=target if isinstance(rule, c.RatioRule) else None,
             text=figure_words(row.figure, measure, locale, _),
+            asked="" if row.status == "measured" else _("Cần {target}").format(target=target_words(rule, _)),
             note=self._note(row, measure, locale, _),
             because=cause_words(row.cause, locale) if row.cause else "",
             trend=self._trends.get(row.item.code, []),

@@ -88,7 +88,7 @@ CASES = (
     Case(f"POST {API}/{{id}}/photos", "resident", filed, files=PHOTO),
     Case("GET /sent/{code}", "resident", filed),
     Case("GET /inbox", arrange=filed, query={"unit": A.code}),
-    Case("GET /inbox", arrange=private, hidden="{code}"),
+    Case("GET /inbox", arrange=private, query={"q": "{code}"}, hidden="{id}"),
     Case("GET /inbox.csv", arrange=filed, query={"unit": A.code}),
     Case("GET /inbox.csv", arrange=private, hidden="{code}"),
     Case("GET /inbox/{id:uuid}", arrange=filed),

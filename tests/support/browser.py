@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from launcher.jars import cache_directory
 
@@ -106,6 +106,8 @@ def chromium() -> Chromium:
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for the whole run."""
     found = await asyncio.to_thread(chromium)
+    # A busy machine may take long to draw; an expectation that holds is met at once all the same.
+    expect.set_options(timeout=30_000)
     async with async_playwright() as playwright:
         running = await playwright.chromium.launch(
             executable_path=found.path, args=list(found.args), env=dict(found.env), chromium_sandbox=False

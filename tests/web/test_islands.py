@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
@@ -148,7 +149,7 @@ async def test_the_inbox_is_walked_with_j_and_k(open_page: OpenPage, kitchen: Ki
     await expect(items.nth(2)).to_be_focused()
     await page.keyboard.press("k")
     await page.keyboard.press("Enter")
-    assert page.url.endswith("#case-1")
+    await expect(page).to_have_url(re.compile("#case-1$"))
     await page.locator("#f-words").focus()
     await page.keyboard.type("jk")
     await expect(page.locator("#f-words")).to_have_value("jk")

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from chassis import i18n
 from tests.support.browser import (
@@ -141,7 +141,7 @@ async def test_the_keyboard_reaches_the_content_first(open_page: OpenPage, kitch
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.className") == "skip"
     await page.keyboard.press("Enter")
-    assert page.url.endswith("#content")
+    await expect(page).to_have_url(re.compile("#content$"))
 
 
 async def test_the_wall_fits_its_screen(open_page: OpenPage, kitchen: Kitchen) -> None:

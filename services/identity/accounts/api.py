@@ -155,7 +155,7 @@ async def grant_role(tx: Tx, me: Me, account_id: uuid.UUID, body: GrantIn) -> Gr
 
 @api.post("/accounts/{account_id}/grants/{grant_id}/revoke", response_model=GrantOut)
 async def revoke_role(tx: Tx, me: Me, account_id: uuid.UUID, grant_id: uuid.UUID) -> GrantOut:
-    """Take a role back; a session that already carries it ends within `session_hours`."""
+    """Take a role back; sessions that carry it end within seconds."""
     taken = await grants.revoke(tx, me, account_id, grant_id)
     return GrantOut(id=taken.id, role=taken.role, unit=taken.unit, path=taken.path)
 
@@ -169,7 +169,7 @@ async def set_password(tx: Tx, me: Me, desk: AtDesk, account_id: uuid.UUID, body
 
 @api.post("/accounts/{account_id}/disable", response_model=AccountOut)
 async def disable(tx: Tx, me: Me, account_id: uuid.UUID) -> AccountOut:
-    """Shut an account: no new sign-in and no refreshed token; a session that is open ends within `session_hours`."""
+    """Shut an account: no new sign-in and no refreshed token, and open sessions end within seconds."""
     return AccountOut.of(await queries.row(tx, await commands.set_disabled(tx, me, account_id, True)))
 
 

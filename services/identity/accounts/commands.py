@@ -28,6 +28,7 @@ from services.identity.accounts.model import (
 )
 from services.identity.accounts.passwords import Passwords
 from services.identity.sealing import Sealer
+from services.identity.sessions import endings
 
 REGISTER_WORDING = "dang-ky-2026-01"
 """The version of the consent text on the registration page; the text is in its template."""
@@ -79,6 +80,7 @@ async def register(tx: AsyncSession, tools: Tools, new: Register) -> Account:
     tx.add(Consent(account_id=account.id, purpose=CONSENT_REGISTER, wording=REGISTER_WORDING))
     tx.add(_grant(account.id, "resident", unit, str(account.id)))
     await tx.flush()
+    await audit.record(tx, as_person(account), action="account.registered", target=str(account.id), unit=unit.code)
     return account
 
 
@@ -112,14 +114,22 @@ async def store(tx: AsyncSession, tools: Tools, new: CreateAccount, unit: units.
     return account
 
 
-async def change_password(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, old: str, new: str) -> None:
-    """Change a person's own password; raises WrongPassword(field="old"), Invalid(field="password")."""
+async def change_password(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, old: str, new: str) -> Account:
+    """Change a person's own password, which ends their sessions.
+
+    Raises WrongPassword(field="old"), Invalid(field="password").
+    """
     account = await get(tx, account_id, lock=True)
     if not await tools.passwords.verify(account.password_hash, old):
         raise WrongPassword(field="old")
     passwords.check(new, account.username, account.name)
     account.password_hash = await tools.passwords.hash(new)
     account.password_changed_at = now()
+    await endings.end_all(tx, account_id)
+    await audit.record(
+        tx, as_person(account), action="account.password_changed", target=str(account.id), unit=account.home_unit
+    )
+    return account
 
 
 async def set_password(tx: AsyncSession, tools: Tools, me: Principal, account_id: uuid.UUID, new: str) -> Account:
@@ -128,6 +138,7 @@ async def set_password(tx: AsyncSession, tools: Tools, me: Principal, account_id
     passwords.check(new, account.username, account.name)
     account.password_hash = await tools.passwords.hash(new)
     account.password_changed_at = now()
+    await endings.end_all(tx, account_id)
     await audit.record(tx, me, action="account.password_set", target=str(account.id), unit=account.home_unit, detail={})
     return account
 
@@ -137,6 +148,8 @@ async def set_disabled(tx: AsyncSession, me: Principal, account_id: uuid.UUID, d
     account = await _governed(tx, me, account_id)
     if (account.disabled_at is not None) != disabled:
         account.disabled_at = now() if disabled else None
+        if disabled:
+            await endings.end(tx, str(account_id))
         action = "account.disabled" if disabled else "account.enabled"
         await audit.record(tx, me, action=action, target=str(account.id), unit=account.home_unit, detail={})
     return account
@@ -158,6 +171,8 @@ async def erase(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, password:
         raise WrongPassword(field="password")
     at = now()
     account.erase(at)
+    await endings.end_all(tx, account_id)
+    await audit.record(tx, as_person(account), action="account.erased", target=str(account_id), unit=account.home_unit)
     await tx.execute(
         sa.update(RoleGrant)
         .where(RoleGrant.account_id == account_id, RoleGrant.revoked_at.is_(None))
@@ -175,6 +190,11 @@ async def erase(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, password:
         unit=unit or account.home_unit,
         subject=str(account_id),
     )
+
+
+def as_person(account: Account) -> Principal:
+    """The holder of an account as the audit log names who acted: by id."""
+    return Principal(subject=str(account.id), name="", kind="person")
 
 
 async def get(tx: AsyncSession, account_id: uuid.UUID, *, lock: bool = False) -> Account:

@@ -24,6 +24,7 @@ from services.identity.accounts.model import (
     RoleNotHere,
     TooManyGrants,
 )
+from services.identity.sessions import endings
 
 GRANTERS = tuple(GRANTABLE)
 
@@ -102,6 +103,8 @@ async def revoke(tx: AsyncSession, me: Principal, account_id: uuid.UUID, grant_i
         raise OwnAdmin()
     if held.revoked_at is None:
         held.revoked_at, held.revoked_by = now(), me.subject
+        # The role stands in the tokens of every open session: the person signs in again and goes on without it.
+        await endings.end(tx, str(account.id))
         await audit.record(
             tx, me, action="role.revoked", target=str(account.id), unit=held.unit, detail={"role": held.role}
         )

@@ -170,7 +170,7 @@ class RoleNotHere(DomainError):
 class RoleNotGrantable(DomainError):
     code = "role_not_grantable"
     kind = Kind.FORBIDDEN
-    message = "Tài khoản của anh/chị không giao hoặc thu được vai trò này ở đơn vị đó."
+    message = "Tài khoản của chị/anh không giao hoặc thu được vai trò này ở đơn vị đó."
 
 
 class TooManyGrants(DomainError):
@@ -182,7 +182,7 @@ class TooManyGrants(DomainError):
 class HeldElsewhere(DomainError):
     code = "held_elsewhere"
     kind = Kind.FORBIDDEN
-    message = "Người này giữ vai trò ngoài phạm vi của anh/chị, nên chỉ cấp trên mới làm được việc đó."
+    message = "Người này giữ vai trò ngoài phạm vi của chị/anh, nên chỉ cấp trên mới làm được việc đó."
 
 
 class OwnAdmin(DomainError):

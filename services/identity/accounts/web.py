@@ -16,6 +16,7 @@ from chassis.text import Line
 from chassis.web import SESSION_COOKIE, Me, Page, PageRouter, Sessions, Tx
 from services.identity.accounts import commands, grants, queries
 from services.identity.accounts.model import ROLE_TITLES, Account, NoSuchAccount
+from services.identity.desk import Desk
 from services.identity.directory import commands as directory_commands
 from services.identity.directory import queries as directory
 from services.identity.sessions import commands as sessions_commands
@@ -92,7 +93,7 @@ async def register(page: Page, tx: Tx, sessions: Sessions, desk: AtDesk) -> Resp
     except DomainError as error:
         errors, status = page.errors_of(error), page.status_of(error)
         return page.render("register.html", unit=unit, errors=errors, status=status, typed=typed)
-    return await signed_in(page, tx, desk, account, "/identity/account", flash="Đã đăng ký. Chào mừng anh/chị.")
+    return await signed_in(page, tx, desk, account, "/identity/account", flash="Đã đăng ký. Chào mừng chị/anh.")
 
 
 @pages.get("/account")
@@ -101,15 +102,17 @@ async def account_page(page: Page, tx: Tx, me: Me) -> Response:
 
 
 @pages.post("/account/password")
-async def change_password(page: Page, tx: Tx, me: Me, desk: AtDesk) -> Response:
+async def change_password(page: Page, tx: Tx, me: Me, sessions: Sessions, desk: AtDesk) -> Response:
     form = await page.form(PasswordForm)
     if form.value is None:
         return await _show(page, tx, me, errors=form.errors)
     try:
-        await commands.change_password(tx, desk.tools, _own(me), form.value.old, form.value.password)
+        await _count_guess(sessions, desk, me)
+        account = await commands.change_password(tx, desk.tools, _own(me), form.value.old, form.value.password)
     except DomainError as error:
         return await _show(page, tx, me, errors=page.errors_of(error), status=page.status_of(error))
-    return page.redirect("/identity/account", flash="Đã đổi mật khẩu.")
+    # Every other session of the account ends with its old password; this browser goes on with a new one.
+    return await signed_in(page, tx, desk, account, "/identity/account", flash="Đã đổi mật khẩu.")
 
 
 @pages.get("/account/export")
@@ -131,11 +134,12 @@ async def erase_page(page: Page, tx: Tx, me: Me) -> Response:
 
 
 @pages.post("/account/erase")
-async def erase(page: Page, tx: Tx, me: Me, desk: AtDesk) -> Response:
+async def erase(page: Page, tx: Tx, me: Me, sessions: Sessions, desk: AtDesk) -> Response:
     form = await page.form(EraseForm)
     if form.value is None:
         return page.render("erase.html", errors=form.errors)
     try:
+        await _count_guess(sessions, desk, me)
         await commands.erase(tx, desk.tools, _own(me), form.value.password)
     except DomainError as error:
         return page.render("erase.html", errors=page.errors_of(error), status=page.status_of(error))
@@ -164,9 +168,15 @@ async def withdraw_contact(page: Page, tx: Tx, me: Me) -> Response:
     return page.redirect("/identity/account", flash="Đã rút khỏi danh bạ công khai.")
 
 
+async def _count_guess(sessions: Sessions, desk: Desk, me: Principal) -> None:
+    """Count a password shown by somebody signed in: a session left open must not be a place to guess it."""
+    async with sessions.begin() as counting:
+        await sessions_commands.count_guess(counting, desk.tools, desk.settings, me.subject)
+
+
 def _own(me: Principal) -> uuid.UUID:
-    """The account id of the person; a partner's client has none."""
-    if me.kind != "person":
+    """The account id of the person; a partner's client has none, and an application has no business with it."""
+    if me.kind != "person" or me.client_id is not None:
         raise NoSuchAccount()
     try:
         return uuid.UUID(me.subject)

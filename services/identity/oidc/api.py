@@ -7,8 +7,9 @@ transaction of their own: a refused code or token must stay recorded as used alt
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Annotated, Any
 
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -20,6 +21,7 @@ from services.identity.desk import Desk
 from services.identity.oidc import clients, grants
 from services.identity.oidc import server as oauth
 from services.identity.oidc.model import TokenFamily
+from services.identity.sessions import endings
 from services.identity.web import AtDesk
 
 api = ApiRouter(include_in_schema=False)
@@ -61,6 +63,14 @@ async def jwks(sessions: Sessions, desk: AtDesk) -> Response:
     async with sessions.begin() as tx:
         keys = await desk.keys.published(tx)
     return JSONResponse(keys, headers={"cache-control": "public, max-age=300"})
+
+
+@api.get("/ended.json")
+async def ended_sessions(sessions: Sessions, since: Annotated[float, Query(ge=0, le=1e10)] = 0.0) -> Response:
+    """Which sessions ended before their time, for every verifier: fingerprints of random ids and instants."""
+    async with sessions.read() as tx:
+        found = await endings.ended(tx, since)
+    return JSONResponse({"ended": found}, headers=NO_STORE)
 
 
 @api.post("/token", csrf=False)

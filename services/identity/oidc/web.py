@@ -27,10 +27,10 @@ FRESH = timedelta(seconds=120)
 """A sign-in this recent counts as the one that `prompt=login` asks for."""
 
 SCOPE_WORDS = {
-    "openid": "biết tài khoản là của anh/chị",
+    "openid": "biết tài khoản là của chị/anh",
     "profile": "xem họ tên và tên đăng nhập",
-    "offline_access": "giữ kết nối khi anh/chị không mở ứng dụng",
-    "xaso": "làm thay những việc anh/chị được làm trên Xã Số",
+    "offline_access": "giữ kết nối khi chị/anh không mở ứng dụng",
+    "xaso": "làm thay những việc chị/anh được làm trên Xã Số",
 }
 
 

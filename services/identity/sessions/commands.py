@@ -8,9 +8,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import audit
 from chassis.db import new_id
 from services.identity.accounts import grants, personal
-from services.identity.accounts.commands import Tools
+from services.identity.accounts.commands import Tools, as_person
 from services.identity.accounts.model import Account
 from services.identity.sessions import throttle, tokens
 from services.identity.sessions.keys import Keys
@@ -29,22 +30,37 @@ async def count_sign_in(tx: AsyncSession, tools: Tools, settings: Settings, logi
     await throttle.count(tx, from_everywhere, settings.login_tries_account, window)
 
 
-async def authenticate(tx: AsyncSession, tools: Tools, login: str, password: str, address: str) -> Account:
-    """The account that `login` (user name or phone number) and `password` open.
+async def password_of(tx: AsyncSession, tools: Tools, login: str) -> str | None:
+    """The password hash of the account that `login` (user name or phone number) names; None where none may sign in.
 
-    Raises SignInRefused, alike and after the same time for an unknown account and a wrong password.
+    The password is verified against it with no transaction open: hashes wait for a core, and connections are few.
     """
-    name = _normal(login)
-    account = await _find(tx, tools, name, personal.phone_or_none(name))
-    usable = account is not None and account.usable
-    right = await tools.passwords.verify(account.password_hash if account and usable else None, password)
-    if account is None or not usable or not right:
+    account = await _find(tx, tools, login)
+    return account.password_hash if account is not None and account.usable else None
+
+
+async def authenticate(tx: AsyncSession, tools: Tools, login: str, proven: str, address: str) -> Account:
+    """The account that `login` names, for whoever showed the password of the hash `proven`; raises SignInRefused.
+
+    The account stays locked until the transaction ends: a session holds the roles of this moment, and whoever takes one
+    back right after ends that session too.
+    """
+    account = await _find(tx, tools, login, lock=True)
+    if account is None or not account.usable or account.password_hash != proven:
         raise SignInRefused()
     for key in _counted_as(tools, login, address):
         await throttle.forget(tx, key)
-    if tools.passwords.outdated(account.password_hash):
-        account.password_hash = await tools.passwords.hash(password)
+    await audit.record(
+        tx, as_person(account), action="sign_in.accepted", target=str(account.id), unit=account.home_unit
+    )
     return account
+
+
+async def note_refusal(tx: AsyncSession, tools: Tools, login: str) -> None:
+    """Write down that a sign-in was refused and to which account it was meant; what was typed is kept nowhere."""
+    account = await _find(tx, tools, login)
+    target, unit = (str(account.id), account.home_unit) if account is not None else ("", "")
+    await audit.record(tx, None, action="sign_in.refused", target=target, unit=unit)
 
 
 def _normal(login: str) -> str:
@@ -58,6 +74,12 @@ def _counted_as(tools: Tools, login: str, address: str) -> tuple[bytes, bytes]:
         tools.sealer.index(f"{who}\0{address}", "attempts.account-address"),
         tools.sealer.index(who, "attempts.account"),
     )
+
+
+async def count_guess(tx: AsyncSession, tools: Tools, settings: Settings, account_id: str) -> None:
+    """Count one password shown by somebody signed in already; raises TooManyAttempts."""
+    key = tools.sealer.index(account_id, "attempts.own")
+    await throttle.count(tx, key, settings.login_tries_account, timedelta(minutes=settings.login_window_minutes))
 
 
 async def count_registration(tx: AsyncSession, tools: Tools, settings: Settings, address: str) -> None:
@@ -80,11 +102,14 @@ async def session_token(tx: AsyncSession, keys: Keys, settings: Settings, accoun
     )
 
 
-async def _find(tx: AsyncSession, tools: Tools, name: str, phone: str | None) -> Account | None:
+async def _find(tx: AsyncSession, tools: Tools, login: str, *, lock: bool = False) -> Account | None:
+    name = _normal(login)
+    phone = personal.phone_or_none(name)
     if "\0" in name:
         return None
     same = [Account.username == name]
     if phone:
         same.append(Account.phone_index == tools.sealer.index(phone, "account.phone"))
-    account: Account | None = await tx.scalar(sa.select(Account).where(sa.or_(*same)).limit(1))
+    query = sa.select(Account).where(sa.or_(*same)).limit(1)
+    account: Account | None = await tx.scalar(query.with_for_update() if lock else query)
     return account

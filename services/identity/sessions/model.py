@@ -37,6 +37,15 @@ class Attempts(Base):
     window_ends: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
 
+class EndedSession(Base):
+    """An account or a sign-in (`mark`, a fingerprint of its id) whose tokens signed before `ended_at` are void."""
+
+    __tablename__ = "ended_session"
+
+    mark: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
 class SignInRefused(Unauthenticated):
     code = "sign_in_refused"
     message = "Tên đăng nhập, số điện thoại hoặc mật khẩu chưa đúng."

@@ -14,7 +14,8 @@ from chassis.text import Line
 from chassis.web import SESSION_COOKIE, MaybeMe, Page, PageRouter, Sessions, Tx
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
-from services.identity.sessions import commands, throttle
+from services.identity.sessions import commands, endings, throttle
+from services.identity.sessions.model import SignInRefused
 from services.identity.web import TEMPLATES, AtDesk, Password, address_of
 
 pages = PageRouter(templates=TEMPLATES)
@@ -50,17 +51,27 @@ async def login(page: Page, tx: Tx, sessions: Sessions, desk: AtDesk) -> Respons
         # Counted in a transaction of its own before the password is looked at: a refusal rolls back the request's.
         async with sessions.begin() as counting:
             await commands.count_sign_in(counting, desk.tools, desk.settings, form.value.login, address)
+            kept = await commands.password_of(counting, desk.tools, form.value.login)
     except throttle.TooManyAttempts as error:
         return page.render("login.html", status=429, errors=page.errors_of(error), typed=typed, next=back)
     try:
-        account = await commands.authenticate(tx, desk.tools, form.value.login, form.value.password, address)
+        if not await desk.tools.passwords.verify(kept, form.value.password) or kept is None:
+            raise SignInRefused()
+        account = await commands.authenticate(tx, desk.tools, form.value.login, kept, address)
     except DomainError as error:
+        async with sessions.begin() as noting:
+            await commands.note_refusal(noting, desk.tools, form.value.login)
         return page.render("login.html", status=422, errors=page.errors_of(error), typed=typed, next=back)
+    if desk.tools.passwords.outdated(account.password_hash):
+        account.password_hash = await desk.tools.passwords.hash(form.value.password)
     return await signed_in(page, tx, desk, account, back or HOME)
 
 
 @pages.post("/logout")
-async def logout(page: Page) -> Response:
+async def logout(page: Page, tx: Tx, me: MaybeMe) -> Response:
+    if me is not None and me.session_id is not None:
+        # Whoever has a copy of the cookie is signed out too.
+        await endings.end(tx, me.session_id)
     response = page.redirect("/identity/login", flash="Đã đăng xuất.")
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response

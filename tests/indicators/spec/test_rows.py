@@ -263,7 +263,7 @@ async def test_households_are_counted_one_by_one(world: World) -> None:
         *(fact(four_of_five, "household.fibre", f"H-{n}", n < 4) for n in range(5)),
         *(fact(five_of_six, "household.fibre", f"H-{n}", n < 5) for n in range(6)),
         *(fact(of_a_hundred, "household.fibre", f"H-{n}", True) for n in range(3)),
-        fact(of_a_hundred, "village.households", of_a_hundred.code, 100),
+        figure(of_a_hundred, "village.households", 100),
     )
     assert (await world.figures(four_of_five))["288.5"] == ("unmet", ratio(4, 5))
     assert (await world.figures(five_of_six))["288.5"] == ("met", ratio(5, 6))

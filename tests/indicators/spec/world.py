@@ -6,6 +6,7 @@ service keeps or computes anything.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import uuid
@@ -15,8 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
-
-import asyncio
 
 import grpc
 import httpx
@@ -221,9 +220,9 @@ async def first(stream: AsyncIterator[Change], count: int) -> list[Change]:
     return found
 
 
-def partner(client: str = "vienthong", grant: str = "30", scope: str = "indicators.observations.write") -> Any:
+def partner(client: str = "vienthong", grant: str = "30", scope: str = "indicators.observations.write", **claims: Any) -> Any:
     """gRPC metadata of a partner's token."""
-    signed = token(("partner", grant), kind="partner", scope=scope, client_id=client, subject=client)
+    signed = token(("partner", grant), kind="partner", scope=scope, client_id=client, subject=client, **claims)
     return (("authorization", f"Bearer {signed}"),)
 
 

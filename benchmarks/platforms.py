@@ -1,0 +1,68 @@
+"""Owns how a measurement runs the whole platform: `xaso up --json` in a process, its databases, its memory."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psutil
+
+from benchmarks.rig import Child, child
+from launcher.datadir import DataDir
+
+MIB = 2**20
+NAMES = {"java": "Apache Kafka (JVM)", "postgres": "PostgreSQL", "rumqttd": "MQTT broker"}
+
+
+@dataclass
+class Up:
+    """A platform that answers: what it announced, how long it took, and its process."""
+
+    said: dict[str, Any]
+    seconds: float
+    process: Child
+    data: Path
+
+    def database(self, name: str) -> str:
+        """SQLAlchemy address of a service's database."""
+        password = DataDir(self.data).secrets().databases[name]
+        port = (self.data / "postgres/cluster/postmaster.pid").read_text().splitlines()[3]
+        return f"postgresql+asyncpg://{name}:{quote(password, safe='')}@127.0.0.1:{port}/{name}"
+
+
+@contextlib.contextmanager
+def up(data: Path, logs: Path) -> Iterator[Up]:
+    """`xaso up --json` on `data` with a free port, from the start of its process to its line of JSON."""
+    began = time.monotonic()
+    arguments = ("launcher.cli", "up", "--json", "--data", str(data), "--port", "0")
+    with child(logs, *arguments) as running:
+        said = json.loads("{" + running.line("{", 120))
+        yield Up(said, time.monotonic() - began, running, data)
+
+
+def memory(pid: int) -> dict[str, dict[str, float]]:
+    """MiB of a process and everything below it, by program: `pss` shares what several use, `rss` counts it in each.
+
+    PSS is None of a program's whose processes may not be read (that needs the same user or root).
+    """
+    found: dict[str, dict[str, float]] = {}
+    root = psutil.Process(pid)
+    for process in [root, *root.children(recursive=True)]:
+        try:
+            name = process.name()
+            used = process.memory_full_info()
+        except psutil.Error:
+            continue
+        words = NAMES.get(name) or ("Xã Số, five services" if process.pid == pid else f"other ({name})")
+        sums = found.setdefault(words, {"processes": 0.0, "rss": 0.0, "pss": 0.0})
+        sums["processes"] += 1
+        sums["rss"] += used.rss / MIB
+        sums["pss"] += getattr(used, "pss", used.rss) / MIB
+    whole = {key: sum(sums[key] for sums in found.values()) for key in ("processes", "rss", "pss")}
+    return {name: {k: round(v, 1) for k, v in sums.items()} for name, sums in {**found, "whole": whole}.items()}
