@@ -113,7 +113,7 @@ class DataDir:
         chosen: dict[str, int] = {}
         for name in names:
             last = kept.get(name, 0)
-            free = last and last not in chosen.values() and not processes.listening(last)
+            free = last and last not in chosen.values() and processes.bindable(last)
             chosen[name] = last if free else processes.free_port()
         file.write_text(json.dumps({**kept, **chosen}), encoding="utf-8")
         return chosen

@@ -7,6 +7,7 @@ services before the engines under them. Every child is listed with the reaper (s
 import atexit
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import psutil
 from launcher.reaper import GRACE_SECONDS
 
 LOOPBACK = "127.0.0.1"
+SERVER_PORTS = range(15_000, 32_000)
 
 
 class EngineFailed(RuntimeError):
@@ -166,11 +168,27 @@ def end_leftover(process: psutil.Process, number: int, patience: float) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that nothing listens on at this moment."""
+    """A TCP port of the loopback address that can be bound at this moment.
+
+    It lies below the ports that systems give to outgoing connections (32768 on Linux, 49152 elsewhere): one of those
+    could be given to a connection in the seconds until the port that was chosen here is bound.
+    """
+    for _ in range(100):
+        port = secrets.choice(SERVER_PORTS)
+        if bindable(port):
+            return port
+    raise EngineFailed(f"no free port between {SERVER_PORTS.start} and {SERVER_PORTS.stop} on {LOOPBACK}")
+
+
+def bindable(port: int) -> bool:
+    """Whether a server could be opened there now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
 
 
 def listening(port: int, host: str = LOOPBACK) -> bool:

@@ -127,6 +127,7 @@ class Producer(Base):
     path: Mapped[str] = mapped_column(sa.Text)
     account: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    fold: Mapped[str] = mapped_column(sa.Text, sa.Computed("xaso_fold(name)"), deferred=True, deferred_raiseload=True)
 
 
 MAX_OPEN_LISTINGS = 50
@@ -190,6 +191,9 @@ class Product(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fold: Mapped[str] = mapped_column(
+        sa.Text, sa.Computed("xaso_fold(name || ' ' || description)"), deferred=True, deferred_raiseload=True
+    )
 
     producer: Mapped[Producer] = relationship(lazy="raise")
     listings: Mapped[list[Listing]] = relationship(lazy="raise", order_by=Listing.id)

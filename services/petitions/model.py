@@ -173,6 +173,7 @@ class Petition(Base):
         sa.CheckConstraint("rating BETWEEN 1 AND 5", name="rating"),
         sa.CheckConstraint("(lat IS NULL) = (lon IS NULL)", name="position"),
         sa.Index("ix_petition_filed", "commune", "filed_at", "id"),
+        sa.Index("ix_petition_newest", "filed_at", "id"),
         sa.Index("ix_petition_due", "commune", "due_at", "id"),
         sa.Index("ix_petition_public", "filed_at", "id", postgresql_where=sa.text("public")),
         sa.Index(

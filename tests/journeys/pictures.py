@@ -53,8 +53,8 @@ async def phone(browser: Browser, web: str, login: Login) -> None:
     size: ViewportSize = {"width": PHONE[0], "height": PHONE[1]}
     page = await browser.new_page(viewport=size, device_scale_factor=2, locale="vi-VN", has_touch=True, is_mobile=True)
     await _sign_in(page, web, login, "/petitions/mine")
-    await page.locator(".list a").first.click()
-    await _open(page, page.url)
+    case = await page.locator('main a[href^="/petitions/PA-"]').first.get_attribute("href")
+    await _open(page, f"{web}{case}")
     await _take(page, "phone")
 
 
