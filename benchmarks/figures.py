@@ -128,7 +128,8 @@ def table() -> str:
             reached = {True: "yes", False: "**no**", None: ""}[f["reached"]]
             ratio = f"{f['ratio']:.2f}" if f["ratio"] is not None else ""
             name = f["name"] + (f"; {f['note']}" if f["note"] else "")
-            lines.append(f"| {name} | {_number(f['value'])} {f['unit']} | {beside} | {ratio} | {f['aim']} | {reached} |")
+            value = f"{_number(f['value'])} {f['unit']}"
+            lines.append(f"| {name} | {value} | {beside} | {ratio} | {f['aim']} | {reached} |")
     return "\n".join(lines)
 
 

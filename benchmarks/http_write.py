@@ -162,7 +162,7 @@ def _rounds(rig: Rig, settings: Settings, bench: Bench, rounds: int, result: Res
 
 def measure(*, quick: bool) -> Result:
     result = Result("http_write", "HTTP write: file a petition (JSON)", quick=quick)
-    rounds = 1 if quick else 5
+    rounds = 1 if quick else 3
     with engines(kafka=False) as rig:
         settings = Settings(database_url=rig.database("petitions"))
         bench = Bench(asyncio.run(arrange(settings)), 1000 if quick else 4000, 16)

@@ -49,7 +49,7 @@ class Watcher:
     async def run(self) -> None:
         address = f"{self.web}/indicators/api/v1/changes?set={SET}"
         async with (
-            httpx.AsyncClient(timeout=None, trust_env=False) as client,
+            httpx.AsyncClient(timeout=httpx.Timeout(30, read=120), trust_env=False) as client,
             client.stream("GET", address) as answer,
         ):
             answer.raise_for_status()
@@ -168,7 +168,7 @@ async def round_of(platform: Up, places: list[tuple[str, str]], rate: float, sec
 
 
 async def _measure(result: Result, quick: bool) -> None:
-    rounds, seconds = (1, 5.0) if quick else (3, 20.0)
+    rounds, seconds = (1, 5.0) if quick else (3, 15.0)
     with scratch() as directory, up(directory / "data", directory) as platform:
         places = await enter_villages(platform, VILLAGES)
         await round_of(platform, places, RATE / 4, 5.0)

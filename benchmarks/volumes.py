@@ -12,6 +12,7 @@ VILLAGES = 25
 """Villages of a commune."""
 
 _COMMUNE = "'C' || lpad(({0} % 200)::text, 3, '0')"
+_VILLAGE = f"{_COMMUNE.format('c')} || '-' || lpad(v::text, 2, '0')"
 _PATH = f"'30/' || 'D' || lpad(({{0}} % 200 / 15)::text, 2, '0') || '/' || {_COMMUNE}"
 
 UNITS = f"""
@@ -21,8 +22,8 @@ UNITS = f"""
         '30/D' || lpad(d::text, 2, '0') FROM generate_series(0, 13) d
     UNION ALL SELECT {_COMMUNE.format("c")}, '2020-01-01', 'Xã ' || c, 'commune', 'xa',
         'D' || lpad((c / 15)::text, 2, '0'), {_PATH.format("c")} FROM generate_series(0, {COMMUNES - 1}) c
-    UNION ALL SELECT {_COMMUNE.format("c")} || '-' || lpad(v::text, 2, '0'), '2020-01-01', 'Thôn ' || v, 'village',
-        'thon', {_COMMUNE.format("c")}, {_PATH.format("c")} || '/' || {_COMMUNE.format("c")} || '-' || lpad(v::text, 2, '0')
+    UNION ALL SELECT {_VILLAGE}, '2020-01-01', 'Thôn ' || v, 'village',
+        'thon', {_COMMUNE.format("c")}, {_PATH.format("c")} || '/' || {_VILLAGE}
     FROM generate_series(0, {COMMUNES - 1}) c, generate_series(1, {VILLAGES}) v
     ON CONFLICT DO NOTHING
 """

@@ -241,7 +241,10 @@ class Page:
             value = model.model_validate(typed)
         except ValidationError as error:
             found = validation_fields(error.errors(), self.locale)
-            errors = {f.field.split(".", 1)[0]: f.message for f in reversed(found)}
+            errors: dict[str, str] = {}
+            for fault in found:
+                # The first message of a field, the fields in the order of the form: a summary is read from the top.
+                errors.setdefault(fault.field.split(".", 1)[0], fault.message)
             return FormResult(None, errors, typed, files)
         return FormResult(value, {}, typed, files)
 

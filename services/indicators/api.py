@@ -104,7 +104,7 @@ async def changes(
     sessions: Sessions,
     unit: Annotated[Code, Query(description="This unit and everything below it.")] = None,
     set: Annotated[str | None, Query(max_length=60)] = None,
-    after: Annotated[int | None, Query(ge=0, description="Start behind this id; Last-Event-ID wins.")] = None,
+    after: Annotated[int | None, Query(ge=0, lt=10**18, description="Start behind this id; Last-Event-ID wins.")] = None,
     words: Annotated[Literal["vi", "en"] | None, Query(description="Say `because` in words, for people.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> StreamingResponse:
@@ -116,14 +116,17 @@ async def changes(
         async with sessions.read() as tx:
             path = (await units.get(tx, unit)).path
     if last_event_id:
-        if not (last_event_id.isascii() and last_event_id.isdigit()):
+        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19):
             raise Malformed(field="Last-Event-ID", message_="Vị trí trong dòng thay đổi không đọc được.")
         after = int(last_event_id)
     live: Live = request.app.state.runtime.service.live
 
     async def stream() -> AsyncIterator[bytes]:
+        follow = live.follow(sessions.read, after, path=path, set_code=set)
+        # The first line goes out once the position is taken: a reader that has it misses nothing from then on.
+        await anext(follow)
         yield b"retry: 2000\n\n"
-        async for change in live.follow(sessions.read, after, path=path, set_code=set):
+        async for change in follow:
             yield b": .\n\n" if change is None else _line(change, words)
 
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}

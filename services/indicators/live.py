@@ -117,15 +117,17 @@ class Live:
     async def follow(
         self, read: Reads, after: int | None, *, path: str | None = None, set_code: str | None = None
     ) -> AsyncIterator[Change | None]:
-        """Changes after a position (None: from now on), without gaps; None when nothing came for a heartbeat.
+        """Changes after a position (None: from now on), without gaps.
 
-        `path` stands for the unit and everything below it.
+        A first None says that the position is taken: whatever is committed from then on comes. Further ones say that
+        nothing came for a heartbeat. `path` stands for the unit and everything below it.
         """
         async with self._reading(read):
             seen = self._top if after is None else after
             if seen > self._top:
                 # Another process may be ahead of this one's ring; a token from a database that is gone is not followed.
                 seen = min(seen, await _read(read, queries.top_position))
+            yield None
             while True:
                 arrived = self._arrived
                 fresh = await self._after(read, seen, path, set_code)

@@ -194,7 +194,7 @@ class ComplianceService(stubs.ComplianceServiceServicer):
             items=[_item(row, sheet.rolled_up) for row in sheet.rows],
         )
 
-    async def Watch(self, request: pb.WatchRequest, _context: Any) -> AsyncIterator[pb.WatchResponse]:
+    async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         if request.set:
             queries.criteria_set(library.catalogue(), request.set)
         token = request.resume_token
@@ -205,6 +205,9 @@ class ComplianceService(stubs.ComplianceServiceServicer):
             async with rpc.read() as tx:
                 path = (await units.get(tx, request.unit)).path
         follow = self._live.follow(rpc.read, int(token) if token else None, path=path, set_code=request.set or None)
+        # Headers at once: a client that has them misses nothing that it changes itself from then on.
+        await anext(follow)
+        await context.send_initial_metadata(())
         async for change in follow:
             if change is not None:
                 yield _told(change)

@@ -5,14 +5,13 @@ A new route fails `test_every_route_is_walked` until it has a case, or a place i
 
 from __future__ import annotations
 
-import importlib
 from types import ModuleType
 
 import pytest
 
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
 from tests.contracts.services import NAMES
-from tests.contracts.walk import EVERYWHERE, Case, Stage, covered, described, routes, walk
+from tests.contracts.walk import EVERYWHERE, A, Case, Stage, covered, described, routes, walk
 
 WALKS: dict[str, ModuleType] = {
     "identity": walk_identity,
@@ -57,6 +56,19 @@ async def test_open_routes_are_open(stages: dict[str, Stage], name: str) -> None
         assert response.status_code < 500, route
 
 
-def test_services_are_found_as_folders() -> None:
-    for name in NAMES:
-        assert importlib.import_module(f"services.{name}.app")
+async def test_the_walk_finds_a_planted_leak(stages: dict[str, Stage]) -> None:
+    """Routes that are open on purpose, called guarded: the walk must report who gets in and what changes."""
+    reading = await walk(stages["identity"], Case("GET /api/v1/teams"))
+    assert len(reading) == len(Case("GET /api/v1/teams").principals())
+    writing = await walk(stages["petitions"], Case("POST /api/v1/petitions", "resident", json=walk_petitions.REPORT))
+    assert any("resident of another commune got 201" in line for line in writing)
+    assert "petition" in writing[-1]
+    assert "tables changed" in writing[-1]
+    shown = Case("GET /api/v1/petitions", arrange=walk_petitions.filed, query={"unit": A.code}, hidden="{code}")
+    assert any("anonymous got 200 with PA-" in line for line in await walk(stages["petitions"], shown))
+
+
+async def test_the_walk_finds_a_case_that_proves_nothing(stages: dict[str, Stage]) -> None:
+    """A refusal for another reason than the role: the owner is refused too, and the case is reported."""
+    early = Case("POST /api/v1/petitions/{id}/rate", "resident", walk_petitions.filed, json={"rating": 5})
+    assert any("resident of the commune got 409" in line for line in await walk(stages["petitions"], early))

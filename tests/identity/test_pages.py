@@ -141,6 +141,17 @@ async def test_who_is_not_signed_in_is_sent_to_sign_in_and_comes_back(live: Live
         assert (await post(browser, "/identity/login", **form)).headers["location"] == path
 
 
+async def test_an_empty_form_names_its_fields_from_the_top(live: Live) -> None:
+    async with live.browser() as browser:
+        await text(browser, "/identity/login")
+        page = await post(browser, "/identity/login", 422, login="", password="")
+        links = re.findall(r'<a href="#f-(\w+)">([^<]+)</a>', page.text)
+        assert links == [
+            ("login", "Số điện thoại hoặc tên đăng nhập: chưa nhập mục này."),
+            ("password", "Mật khẩu: chưa nhập mục này."),
+        ]
+
+
 PUBLIC = (
     "/identity/",
     "/identity/login",

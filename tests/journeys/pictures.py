@@ -51,7 +51,7 @@ async def dashboard(browser: Browser, web: str, village: str) -> None:
 async def phone(browser: Browser, web: str, login: Login) -> None:
     """A resident reads what became of a petition."""
     size: ViewportSize = {"width": PHONE[0], "height": PHONE[1]}
-    page = await browser.new_page(viewport=size, device_scale_factor=2, locale="vi-VN", has_touch=True, is_mobile=True)
+    page = await browser.new_page(viewport=size, device_scale_factor=2, locale="vi-VN")
     await _sign_in(page, web, login, "/petitions/mine")
     case = await page.locator('main a[href^="/petitions/PA-"]').first.get_attribute("href")
     await _open(page, f"{web}{case}")
@@ -77,6 +77,7 @@ async def _take(page: Page, name: str) -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     path = IMAGES / f"{name}.png"
     await page.screenshot(path=path, animations="disabled")
+    await page.close()
     _say(f"wrote {path.relative_to(ROOT)}")
 
 

@@ -8,7 +8,9 @@ They are the very engines that `make demo` starts (launcher/postgres.py, kafka.p
 import hashlib
 import re
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,14 +20,26 @@ from launcher.mqtt import EmbeddedMqtt
 from launcher.postgres import EmbeddedPostgres
 
 
+@contextmanager
+def directory_of_postgres() -> Iterator[Path]:
+    """A directory outside of pytest's own.
+
+    Where root runs the tests, PostgreSQL runs as another user, and a second pytest that starts meanwhile closes
+    pytest's directory to others: the running server could open no file any more.
+    """
+    with tempfile.TemporaryDirectory(prefix="xaso-postgres-", ignore_cleanup_errors=True) as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """The shared PostgreSQL; a test that kills one takes `postgres_of_own`."""
-    engine = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), fsync=False)
-    try:
-        yield engine.start()
-    finally:
-        engine.kill()
+    with directory_of_postgres() as directory:
+        engine = EmbeddedPostgres(directory, fsync=False)
+        try:
+            yield engine.start()
+        finally:
+            engine.kill()
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +63,14 @@ def mqtt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMqtt]:
 
 
 @pytest.fixture
-def postgres_of_own(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
+def postgres_of_own() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for one test alone, not started yet, with fsync as in production: it may be killed."""
-    engine = EmbeddedPostgres(tmp_path / "postgres")
-    try:
-        yield engine
-    finally:
-        engine.kill()
+    with directory_of_postgres() as directory:
+        engine = EmbeddedPostgres(directory / "postgres")
+        try:
+            yield engine
+        finally:
+            engine.kill()
 
 
 @pytest.fixture

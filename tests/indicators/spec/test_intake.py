@@ -72,7 +72,10 @@ def bad_ones(village: Unit, foreign: Unit) -> dict[str, tuple[pb.Observation, st
         "a flag for a ratio": (figure(village, FIBRE, True), "wrong_value_kind"),
         "a count for a ratio": (figure(village, FIBRE, 3), "wrong_value_kind"),
         "a ratio for a flag": (figure(village, "village.digital_dialogue", (1, 2)), "wrong_value_kind"),
-        "a flag that names no source": (figure(village, "village.digital_dialogue", True, source=""), "evidence_missing"),
+        "a flag that names no source": (
+            figure(village, "village.digital_dialogue", True, source=""),
+            "evidence_missing",
+        ),
         "a thirteenth month": (figure(village, FIBRE, (1, 2), period="2026-13"), "period_malformed"),
         "a fifth quarter": (figure(village, FIBRE, (1, 2), period="2026-Q5"), "period_malformed"),
         "not a period": (figure(village, FIBRE, (1, 2), period="năm nay"), "period_malformed"),
@@ -250,7 +253,7 @@ async def test_who_may_not_report_is_told_so_and_nothing_is_stored(world: World)
     refused: dict[Any, grpc.StatusCode] = {
         (): grpc.StatusCode.UNAUTHENTICATED,
         (("authorization", "Bearer x.y.z"),): grpc.StatusCode.UNAUTHENTICATED,
-        partner(lifetime=-10): grpc.StatusCode.UNAUTHENTICATED,
+        partner(lifetime=-3600): grpc.StatusCode.UNAUTHENTICATED,
         partner(aud="elsewhere"): grpc.StatusCode.UNAUTHENTICATED,
         partner(iss="http://elsewhere"): grpc.StatusCode.UNAUTHENTICATED,
         partner(scope="indicators.read"): grpc.StatusCode.PERMISSION_DENIED,

@@ -48,7 +48,10 @@ async def test_288_1_an_answer_through_the_platform_this_year(world: World) -> N
         "filed, not answered": ([petition(a)], NO),
         "answered": ([petition(b, answered_at=ago(minutes=5))], YES),
         "answered and closed": (
-            [petition(c, answered_at=ago(minutes=5)), petition(c, answered_at=ago(minutes=5), status="closed", sequence=2)],
+            [
+                petition(c, answered_at=ago(minutes=5)),
+                petition(c, answered_at=ago(minutes=5), status="closed", sequence=2),
+            ],
             YES,
         ),
         "answered at 31 December 23:30 UTC, this year here": ([petition(d, answered_at=LATE_ON_THE_LAST_DAY)], YES),
@@ -134,7 +137,9 @@ async def test_288_4_cameras_at_a_public_place_and_on_the_main_road_in_the_commu
     await world.publish(*(event for events, _ in cases.values() for event in events))
     await world.drained()
     found = {name: (await world.figures(unit))["288.4"] for name, unit in zip(cases, units, strict=True)}
-    assert {name: status for name, (status, _) in found.items()} == {name: status for name, (_, status) in cases.items()}
+    assert {name: status for name, (status, _) in found.items()} == {
+        name: status for name, (_, status) in cases.items()
+    }
     assert all(value == {"flag": status == "met"} for status, value in found.values())
 
 
@@ -240,7 +245,10 @@ async def test_288_9_every_key_product_has_a_live_listing(world: World) -> None:
             [product(g, key=True, live=0), product(g, key=False, live=0, sequence=2)],
             "not_applicable",
         ),
-        "an unlisted product that is not key": ([product(h, key=True, live=1), product(h, key=False, live=0, id="2")], "met"),
+        "an unlisted product that is not key": (
+            [product(h, key=True, live=1), product(h, key=False, live=0, id="2")],
+            "met",
+        ),
     }
     await world.publish(*(event for events, _ in cases.values() for event in events))
     await world.drained()

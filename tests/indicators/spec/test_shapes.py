@@ -240,7 +240,13 @@ async def test_a_suspended_row_is_neither_met_nor_unmet_and_says_why(world: Worl
     suspended, beside = await world.villages(2)
     await world.publish(petition(suspended), petition(beside))
     await world.drained()
-    asked = {"unit": suspended.code, "set": SET, "item": "288.1", "reason": "Nâng cấp hệ thống", "document": "45/QĐ-UBND"}
+    asked = {
+        "unit": suspended.code,
+        "set": SET,
+        "item": "288.1",
+        "reason": "Nâng cấp hệ thống",
+        "document": "45/QĐ-UBND",
+    }
     officer = bearer(("officer", "30/298/11086"))
     assert (await world.client.post(f"{API}/suspensions", json=asked, headers=officer)).status_code == 403
     refused = await world.client.post(f"{API}/suspensions", json=asked | {"reason": ""}, headers=ADMIN)
@@ -296,7 +302,9 @@ async def test_villages_roll_up_to_commune_district_and_province(world: World) -
         assert (sheet["total"], sheet["counts"]) == (expected[unit.code]["denominator"], "village")
         # No source asks a commune for a share of its villages: the row is shown, not judged.
         assert (await row(unit))["status"] == "measured"
-    why = await world.client.get(f"{API}/units/3111/sets/{SET}/items/288.7/explanation", headers=bearer(("viewer", "31")))
+    why = await world.client.get(
+        f"{API}/units/3111/sets/{SET}/items/288.7/explanation", headers=bearer(("viewer", "31"))
+    )
     told = {child["unit"]: child["status"] for child in why.json()["children"]}
     assert told == {villages[0].code: "met", villages[1].code: "unmet"}
     # A village that ends is no longer counted.

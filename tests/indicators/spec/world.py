@@ -174,10 +174,8 @@ class World:
     async def listening(self, last: int | str | None = None, **params: Any) -> AsyncIterator[AsyncIterator[Change]]:
         """The stream of changes; it is open when this returns."""
         headers = {} if last is None else {"last-event-id": str(last)}
-        async with (
-            httpx.AsyncClient(base_url=self.address, timeout=30) as client,
-            client.stream("GET", "/indicators/api/v1/changes", params=params, headers=headers) as response,
-        ):
+        path = "/indicators/api/v1/changes"
+        async with self.client.stream("GET", path, params=params, headers=headers) as response:
             assert response.status_code == 200
             assert response.headers["content-type"].startswith("text/event-stream")
             lines = response.aiter_lines()
@@ -198,7 +196,7 @@ class Change:
 
 
 async def changes(lines: AsyncIterator[str]) -> AsyncIterator[Change]:
-    """Server-sent events as RFC-like text says: fields up to an empty line, comments skipped."""
+    """Server-sent events as the standard reads them: fields up to an empty line, comments skipped."""
     fields: dict[str, str] = {}
     async for line in lines:
         if line.startswith(":"):
@@ -220,7 +218,9 @@ async def first(stream: AsyncIterator[Change], count: int) -> list[Change]:
     return found
 
 
-def partner(client: str = "vienthong", grant: str = "30", scope: str = "indicators.observations.write", **claims: Any) -> Any:
+def partner(
+    client: str = "vienthong", grant: str = "30", scope: str = "indicators.observations.write", **claims: Any
+) -> Any:
     """gRPC metadata of a partner's token."""
     signed = token(("partner", grant), kind="partner", scope=scope, client_id=client, subject=client, **claims)
     return (("authorization", f"Bearer {signed}"),)
@@ -308,9 +308,7 @@ def camera(
     id: str = "",
 ) -> Told:  # fmt: skip
     id = f"{unit.code}/{id or place}"
-    told = media.Camera(
-        id=id, unit=unit.code, name="Camera", place=place, state=state, in_hub=in_hub, retired=retired
-    )
+    told = media.Camera(id=id, unit=unit.code, name="Camera", place=place, state=state, in_hub=in_hub, retired=retired)
     told.state_since.GetCurrentTime()
     kind = media.CameraRetired if retired else media.CameraStateChanged
     return Told(kind(camera=told), id, sequence)
