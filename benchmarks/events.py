@@ -126,7 +126,7 @@ class Bench:
 
 
 async def _measure(result: Result, quick: bool) -> None:
-    count, rounds = (4_000, 1) if quick else (20_000, 3)
+    count, rounds = (4_000, 1) if quick else (10_000, 3)
     with engines() as rig:
         settings = LedgerSettings(database_url=rig.database("ledger"), kafka=rig.bootstrap, json_logs=True)
         await migrations.upgrade(settings, PACKAGE)

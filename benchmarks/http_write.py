@@ -165,7 +165,7 @@ def measure(*, quick: bool) -> Result:
     rounds = 1 if quick else 3
     with engines(kafka=False) as rig:
         settings = Settings(database_url=rig.database("petitions"))
-        bench = Bench(asyncio.run(arrange(settings)), 1000 if quick else 4000, 16)
+        bench = Bench(asyncio.run(arrange(settings)), 1000 if quick else 3000, 16)
         generator = _generator(rig, bench)
         seen = _rounds(rig, settings, bench, rounds, result)
     base = "bare FastAPI, one asyncpg insert"

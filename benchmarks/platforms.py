@@ -17,7 +17,8 @@ from benchmarks.rig import Child, child
 from launcher.datadir import DataDir
 
 MIB = 2**20
-NAMES = {"java": "Apache Kafka (JVM)", "postgres": "PostgreSQL", "rumqttd": "MQTT broker"}
+NAMES = {"kafka.Kafka": "Apache Kafka (JVM)", "postgres": "PostgreSQL", "mqtt": "MQTT broker", "reaper": "reaper"}
+"""What a command line bears → the program."""
 
 
 @dataclass
@@ -46,20 +47,24 @@ def up(data: Path, logs: Path) -> Iterator[Up]:
         yield Up(said, time.monotonic() - began, running, data)
 
 
+def _program(line: str) -> str:
+    return next((words for mark, words in NAMES.items() if mark in line), "other")
+
+
 def memory(pid: int) -> dict[str, dict[str, float]]:
     """MiB of a process and everything below it, by program: `pss` shares what several use, `rss` counts it in each.
 
-    PSS is None of a program's whose processes may not be read (that needs the same user or root).
+    Where a process does not let its PSS be read (that takes the same user or root), its RSS is taken.
     """
     found: dict[str, dict[str, float]] = {}
     root = psutil.Process(pid)
     for process in [root, *root.children(recursive=True)]:
         try:
-            name = process.name()
+            line = " ".join(process.cmdline()) or process.name()
             used = process.memory_full_info()
         except psutil.Error:
             continue
-        words = NAMES.get(name) or ("Xã Số, five services" if process.pid == pid else f"other ({name})")
+        words = "Xã Số, five services" if process.pid == pid else _program(line)
         sums = found.setdefault(words, {"processes": 0.0, "rss": 0.0, "pss": 0.0})
         sums["processes"] += 1
         sums["rss"] += used.rss / MIB

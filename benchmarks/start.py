@@ -20,7 +20,7 @@ def measure(*, quick: bool) -> Result:
     cold: list[float] = []
     warm: list[float] = []
     parts = []
-    for n in range(1 if quick else 3):
+    for n in range(1 if quick else 2):
         with scratch() as directory:
             data = directory / "data"
             with up(data, directory) as platform:

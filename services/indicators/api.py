@@ -104,7 +104,7 @@ async def changes(
     sessions: Sessions,
     unit: Annotated[Code, Query(description="This unit and everything below it.")] = None,
     set: Annotated[str | None, Query(max_length=60)] = None,
-    after: Annotated[int | None, Query(ge=0, lt=10**18, description="Start behind this id; Last-Event-ID wins.")] = None,
+    after: Annotated[int | None, Query(ge=0, lt=10**18, description="Start behind this; Last-Event-ID wins.")] = None,
     words: Annotated[Literal["vi", "en"] | None, Query(description="Say `because` in words, for people.")] = None,
     last_event_id: Annotated[str | None, Header(max_length=20)] = None,
 ) -> StreamingResponse:

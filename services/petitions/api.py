@@ -18,7 +18,7 @@ from chassis.paging import After, Limit, decode_cursor, page_of
 from chassis.web import ApiRouter, MaybeMe, Me, MiB, Tx
 from services.petitions import access, commands, photos, queries, sla
 from services.petitions.commands import FilePetition
-from services.petitions.contacts import ContactCipher
+from services.petitions.contacts import ContactCipher, cipher_for
 from services.petitions.model import (
     MAX_PHOTOS,
     Action,
@@ -179,14 +179,18 @@ def _settings(request: Request) -> Settings:
 
 
 def cipher_of(settings: Settings) -> ContactCipher:
-    return ContactCipher(settings.secret.get_secret_value())
+    return cipher_for(settings.secret.get_secret_value())
+
+
+_STORED = tuple(name for name in PetitionOut.model_fields if hasattr(Petition, name))
+"""Fields that are columns of the same name."""
 
 
 def _fields(of: Petition, me: Principal | None) -> dict[str, object]:
     inside = of.is_handler(me)
     at = now()
     return {
-        **{name: getattr(of, name) for name in PetitionOut.model_fields if hasattr(of, name)},
+        **{name: getattr(of, name) for name in _STORED},
         "late": of.is_late(at),
         "working_days_left": sla.calendar().days_left(at, of.due_at),
         "assignee": of.assignee if inside else None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -37,6 +38,12 @@ class ContactCipher:
             return self._aead.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to.encode()).decode()
         except InvalidTag:
             return None
+
+
+@lru_cache(maxsize=8)
+def cipher_for(secret: str) -> ContactCipher:
+    """The cipher of a secret; deriving its key anew for each request would cost more than sealing."""
+    return ContactCipher(secret)
 
 
 def phone(value: str) -> str:

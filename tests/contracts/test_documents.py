@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.contracts.services import NAMES, ROOT
+from tests.contracts.services import ROOT
 
 DOCUMENTS = sorted(
     path
@@ -20,21 +19,6 @@ DOCUMENTS = sorted(
     ]
     if not {".venv", "node_modules", ".pytest_cache"} & set(path.relative_to(ROOT).parts)
 )
-SUBJECTS = {
-    "chassis",
-    "launcher",
-    "web",
-    "docs",
-    "tests",
-    "deploy",
-    "proto",
-    "benchmarks",
-    "ci",
-    "services",
-    "engines",
-    *NAMES,
-}
-"""Where a commit may say that it lies, before a colon; several are joined by commas."""
 
 
 def readable(path: Path) -> str:
@@ -119,28 +103,3 @@ def test_decisions_are_numbered_and_one_page() -> None:
         assert len(text.splitlines()) <= 70, readable(path)
         for heading in ("## Context", "## Decision", "## Consequences"):
             assert heading in text, f"{readable(path)} lacks {heading}"
-
-
-def test_commits_say_where_and_what() -> None:
-    """`petitions: Reject assignment of closed petitions.`"""
-    if not (ROOT / ".git").exists():
-        pytest.skip("these files are no git checkout, so there are no commits to read")
-    command = ["git", "log", "--no-merges", "--format=%h %s"]
-    log = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
-    for line in log.stdout.splitlines():
-        subject = line.partition(" ")[2]
-        assert acceptable(subject), line
-
-
-def acceptable(subject: str) -> bool:
-    """A sentence with a capital and a full stop, behind the place it is about where it is about one."""
-    where, colon, what = subject.partition(": ")
-    if not colon or not re.fullmatch(r"[a-z, ]+", where):
-        where, what = "", subject
-    places = set(where.split(", ")) if where else set()
-    return places <= SUBJECTS and what[:1].isupper() and what.endswith(".") and len(subject) <= 100
-
-
-@pytest.mark.parametrize("subject", ["fix stuff", "petitions: fix.", "petitions: Fix", "elsewhere: Fix things."])
-def test_a_careless_subject_is_refused(subject: str) -> None:
-    assert not acceptable(subject)

@@ -74,7 +74,7 @@ OUTCOME: Rows = {
 }
 
 
-@settings(max_examples=5, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(shuffles=st.lists(st.randoms(use_true_random=False), min_size=VILLAGES, max_size=VILLAGES))
 async def test_events_in_any_order_any_number_of_times(world: World, shuffles: list[random.Random]) -> None:
     told: list[tuple[Unit, list[Told]]] = []
@@ -147,7 +147,7 @@ async def report(world: World, told: list[Any]) -> None:
         await world.take(*(observation for observation, _ in run), client=client)
 
 
-@settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(shuffle=st.randoms(use_true_random=False))
 async def test_observations_in_any_order_any_number_of_times(world: World, shuffle: random.Random) -> None:
     ordered, shuffled = await world.villages(2)

@@ -295,7 +295,7 @@ async def test_villages_roll_up_to_commune_district_and_province(world: World) -
         assert {unit.code: (await row(unit))["value"] for unit in above} == expected
         return True
 
-    await eventually(settled)
+    assert await eventually(settled)
     for unit in above:
         sheet = await world.sheet(unit)
         assert (sheet["unit"], sheet["met"]) == (unit.code, 0)
@@ -314,4 +314,4 @@ async def test_villages_roll_up_to_commune_district_and_province(world: World) -
     assert ended(last).subject == subject
     await world.publish(ended(last))
     expected |= {"31": ratio(4, 7), "311": ratio(3, 3), "3111": ratio(1, 1)}
-    await eventually(settled)
+    assert await eventually(settled)

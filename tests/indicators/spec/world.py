@@ -1,7 +1,7 @@
 """Owns the way the specification's tests look at the indicators service: from outside, through its public faces only.
 
-Events of the other services go over a real Kafka, observations over gRPC, questions over HTTP. Nothing here knows how the
-service keeps or computes anything.
+Events of the other services go over a real Kafka, observations over gRPC, questions over HTTP. Nothing here knows how
+the service keeps or computes anything.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class World:
             items = await self.figures(last)
             return all(items[code][0] == "met" for code in ("288.1", "288.2", "288.3", "288.9"))
 
-        await eventually(seen, pause=0.01)
+        assert await eventually(seen, pause=0.01)
 
     async def sheet(self, unit: Unit | str, **params: str) -> dict[str, Any]:
         code = unit if isinstance(unit, str) else unit.code
