@@ -17,7 +17,7 @@ from benchmarks.rig import Child, child
 from launcher.datadir import DataDir
 
 MIB = 2**20
-NAMES = {"kafka.Kafka": "Apache Kafka (JVM)", "postgres": "PostgreSQL", "mqtt": "MQTT broker", "reaper": "reaper"}
+NAMES = {"kafka.Kafka": "Apache Kafka (JVM)", "postgres": "PostgreSQL", "iotcore": "MQTT broker", "reaper": "reaper"}
 """What a command line bears → the program."""
 
 

@@ -73,6 +73,7 @@ OPEN = {
     f"GET {API}/directory": "staff who agreed to be listed",
     "GET /.well-known/openid-configuration": "protocol: discovery",
     "GET /jwks.json": "protocol: public keys",
+    "GET /ended.json": "protocol: fingerprints of sessions that ended early, for every verifier",
     "POST /token": "protocol: the client's secret or the code is what is checked (tests/identity/test_oidc.py)",
     "POST /revoke": "protocol: the client's secret is what is checked (tests/identity/test_oidc.py)",
     "GET /userinfo": "protocol: says what the token of the request itself stands for",

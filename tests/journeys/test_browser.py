@@ -89,6 +89,7 @@ async def test_an_answered_petition_changes_an_open_dashboard(site: Site, open_p
     await expect(tile.locator(".status")).to_have_text("đạt", timeout=PATIENCE_MS)
     await expect(tile).to_contain_text("vì một phản ánh của người dân")
     await expect(ring).to_contain_text("1/9")
+    await expect(dashboard.locator(".chips")).to_contain_text("Còn thiếu 8")
     assert await dashboard.evaluate("() => window.openedOnce") is True
     await look(dashboard, "journey-dashboard", DESK)
 
