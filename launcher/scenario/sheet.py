@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,8 +113,8 @@ class SheetReader:
         waiting = {code for code, row in sheet.rows.items() if row.because}
         turned: dict[str, dict[str, Any]] = {}
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                async for change in self._changes():
+            async with asyncio.timeout(PATIENCE_SECONDS), aclosing(self._changes()) as changes:
+                async for change in changes:
                     code = change["item"]
                     if change["before"] != change["after"] or code not in turned:
                         turned[code] = change
@@ -125,7 +126,7 @@ class SheetReader:
             raise ScenarioFailed(f"the log of changes does not tell why {', '.join(sorted(waiting))} changed") from None
         return {code: await self._reason(row, turned.get(code)) for code, row in sheet.rows.items()}
 
-    async def _changes(self) -> AsyncIterator[dict[str, Any]]:
+    async def _changes(self) -> AsyncGenerator[dict[str, Any], None]:
         """Every change of the village from the first one on."""
         where = "/indicators/api/v1/changes"
         async with self._reader.listen(where, unit=self._unit, set=SET, words="vi", after=0) as lines:
