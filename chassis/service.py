@@ -340,7 +340,7 @@ async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
         _, waiting = await asyncio.wait(waiting, timeout=CANCEL_SECONDS)
         for task in waiting:
             where = [f"{frame.f_code.co_filename.rsplit('/', 1)[-1]}:{frame.f_lineno}" for frame in task.get_stack()]
-            log.warning("task_ends_late", task=task.get_name(), where=where)
+            log.warning("task_ends_late", task=task.get_name(), path=where)
 
 
 def web_server(app: Starlette, host: str, port: int) -> WebServer:
