@@ -127,7 +127,6 @@ class Producer(Base):
     path: Mapped[str] = mapped_column(sa.Text)
     account: Mapped[str | None] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    fold: Mapped[str] = mapped_column(sa.Text, sa.Computed("xaso_fold(name)"), deferred=True, deferred_raiseload=True)
 
 
 MAX_OPEN_LISTINGS = 50
@@ -191,8 +190,13 @@ class Product(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     published_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # Kept by triggers (migration 0004): name, description and the producer's name as they are searched.
     fold: Mapped[str] = mapped_column(
-        sa.Text, sa.Computed("xaso_fold(name || ' ' || description)"), deferred=True, deferred_raiseload=True
+        sa.Text,
+        server_default=sa.FetchedValue(),
+        server_onupdate=sa.FetchedValue(),
+        deferred=True,
+        deferred_raiseload=True,
     )
 
     producer: Mapped[Producer] = relationship(lazy="raise")

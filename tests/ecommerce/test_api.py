@@ -231,6 +231,19 @@ async def test_the_catalogue_is_found_without_marks_and_paged(shop: Shop) -> Non
     assert hidden["id"] in [item["id"] for item in drafts["items"]]
 
 
+async def test_a_product_is_found_by_its_producers_name_also_after_that_changed(shop: Shop) -> None:
+    producer = await shop.new_producer()
+    product = await shop.published(producer_id=producer, name="Rươi Tứ Kỳ")
+    before = ok(await shop.get("/products?q=ruoi%20nong%20nghiep"))["items"]
+    assert [item["id"] for item in before] == [product["id"]]
+    path = f"/ecommerce/api/v1/producers/{producer}"
+    ok(await shop.client.patch(path, json={"name": "HTX Rạng Đông"}, headers=shop.producer))
+    after = ok(await shop.get("/products?q=ruoi%20rang%20dong"))["items"]
+    gone = ok(await shop.get("/products?q=ruoi%20nong%20nghiep"))["items"]
+    assert [item["id"] for item in after] == [product["id"]]
+    assert gone == []
+
+
 async def test_the_catalogue_filters_key_and_live(shop: Shop) -> None:
     sold = await shop.published(name="Cà rốt Đức Chính")
     unsold = await shop.published(name="Cà rốt chưa bán")
