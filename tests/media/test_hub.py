@@ -478,8 +478,13 @@ async def test_a_topic_nobody_may_publish_to_does_not_silence_the_hub(
         writer.write(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 30]) + text(name)))
         assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
         writer.write(packet(0x30, text(hub.settings.mqtt_root.encode() + odd) + b"{}"))
-        # The answer to a ping says that the broker has taken what came before it, or it has hung up on us.
+        # The answer to a ping says that the broker has taken what came before it, or it has hung up on us: with an end
+        # of the stream where it had read the ping, with a reset where it had not.
         writer.write(b"\xc0\x00")
-        assert await reader.read(2) in (b"\xd0\x00", b"")
+        try:
+            answer = await reader.read(2)
+        except ConnectionResetError:
+            answer = b""
+        assert answer in (b"\xd0\x00", b"")
         writer.close()
         await settled(hub, one)
