@@ -182,7 +182,7 @@ class Consumer:
         await kafka.ensure_topics(self.settings, topics)
         consumer = kafka.consumer(self.settings, topics, self.group)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(kafka.START_DEADLINE_SECONDS):
                 await consumer.start()
             self.connected = True
             while True:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError, NoError, TopicAlreadyExistsError, for_code
 
 from chassis.settings import ServiceSettings
@@ -16,6 +17,10 @@ from chassis.settings import ServiceSettings
 METADATA_MAX_AGE_MS = 5_000
 REQUEST_TIMEOUT_MS = 10_000
 ADMIN_DEADLINE_SECONDS = 5.0
+ADMIN_REQUEST_TIMEOUT_MS = 2_000
+START_DEADLINE_SECONDS = 30.0
+"""Longer than any one request of a starting client, so that the library itself gives up and closes its first
+connection: cancelled in the middle of it, it would leave it open."""
 
 
 def producer(settings: ServiceSettings) -> AIOKafkaProducer:
@@ -77,14 +82,13 @@ async def _admin(settings: ServiceSettings) -> AsyncIterator[AIOKafkaAdminClient
     """A client for one question. It has a hard deadline: a broker that is just starting may take a question and forget
     it, and the library waits without end.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka, request_timeout_ms=ADMIN_REQUEST_TIMEOUT_MS)
     async with asyncio.timeout(ADMIN_DEADLINE_SECONDS):
         try:
             await admin.start()
             yield admin
         finally:
-            with contextlib.suppress(KafkaError, OSError):
-                await admin.close()
+            await _close(admin._client, admin.close)
 
 
 async def ensure_topics(settings: ServiceSettings, topics: Iterable[str]) -> None:
@@ -107,7 +111,21 @@ async def cluster_id(settings: ServiceSettings) -> str:
         return str((await admin.describe_cluster())["cluster_id"])
 
 
-async def abandon(producer: AIOKafkaProducer, seconds: float = 5.0) -> None:
+async def _close(client: AIOKafkaClient, stop: Callable[[], Awaitable[None]], seconds: float = 5.0) -> None:
+    """Run `stop`, which may hang on a broker that is gone, for at most `seconds`; its connections are closed anyway."""
+    connections = list(client._conns.values())
+    try:
+        async with asyncio.timeout(seconds):
+            with stray_cancellation():
+                await stop()
+    except (TimeoutError, KafkaError, OSError):
+        pass
+    finally:
+        for connection in {*connections, *client._conns.values()}:
+            connection.close()
+
+
+async def abandon(producer: AIOKafkaProducer) -> None:
     """End a producer that is in doubt without letting it send what it still holds.
 
     `stop` would go on trying: a late delivery, after a fresh producer has begun, would mix up the order of a key. The
@@ -115,22 +133,16 @@ async def abandon(producer: AIOKafkaProducer, seconds: float = 5.0) -> None:
     """
     sender = producer._sender
     producer._closed = True
-    try:
-        async with asyncio.timeout(seconds):
-            if sender is not None:
-                with contextlib.suppress(ClientGaveUp), stray_cancellation():
-                    await sender.close()
-            with stray_cancellation():
-                await producer.client.close()
-    except (TimeoutError, KafkaError, OSError):
-        return
+
+    async def end() -> None:
+        if sender is not None:
+            with contextlib.suppress(ClientGaveUp), stray_cancellation():
+                await sender.close()
+        await producer.client.close()
+
+    await _close(producer.client, end)
 
 
-async def close_quietly(client: AIOKafkaProducer | AIOKafkaConsumer, seconds: float = 5.0) -> None:
+async def close_quietly(client: AIOKafkaProducer | AIOKafkaConsumer) -> None:
     """Stop a client that may hang on a broker that is gone."""
-    try:
-        async with asyncio.timeout(seconds):
-            with stray_cancellation():
-                await client.stop()
-    except (TimeoutError, KafkaError, OSError):
-        return
+    await _close(client.client if isinstance(client, AIOKafkaProducer) else client._client, client.stop)

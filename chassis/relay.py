@@ -214,7 +214,7 @@ class Relay:
         if self._producer is None:
             producer = kafka.producer(self.settings)
             try:
-                async with asyncio.timeout(self.settings.send_deadline_seconds):
+                async with asyncio.timeout(kafka.START_DEADLINE_SECONDS):
                     await producer.start()
             except BaseException:
                 await kafka.close_quietly(producer)

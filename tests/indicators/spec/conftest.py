@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 PREFIX = "indicators-spec-"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def world(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> AsyncIterator[World]:
     """The whole service with every part running, on a database, topics and ports of its own."""
     database = postgres.create_database("indicators_spec", secrets.token_urlsafe(12))
