@@ -41,13 +41,14 @@ doctor: $(STAMPS)/python ## Say what is wrong with this machine or a running pla
 	@$(VENV)/bin/xaso doctor $(ARGS)
 
 test: setup ## Run every test; what had to be skipped is named with its reason at the end.
-	@$(PY) -m pytest $(if $(CI),--no-skips) $(ARGS)
+	@$(PY) -m pytest -n 2 --dist loadfile $(if $(CI),--no-skips) $(ARGS)
 
 lint: $(STAMPS)/python $(STAMPS)/npm ## Style, types, import rules, dependencies, proto files, generated code, lock files.
 	@echo 'ruff';         $(VENV)/bin/ruff check .
 	@echo 'ruff format';  $(VENV)/bin/ruff format --check .
 	@echo 'mypy';         $(VENV)/bin/mypy
 	@echo 'import rules'; $(VENV)/bin/lint-imports
+	@echo 'criteria';     $(VENV)/bin/xaso criteria lint
 	@echo 'deptry';       $(VENV)/bin/deptry .
 	@echo 'buf lint';     buf lint proto
 	@for ref in origin/main main; do if git rev-parse -q --verify $$ref:proto >/dev/null 2>&1; then \
@@ -96,7 +97,7 @@ $(STAMPS)/uv: | $(PY)
 $(STAMPS)/python: requirements.lock pyproject.toml | $(STAMPS)/uv
 	@echo 'Python packages'
 	@uv=$$(cat $(STAMPS)/uv); \
-	$$uv pip install -q --python $(PY) --require-hashes -r requirements.lock; \
+	$$uv pip install -q --python $(PY) --no-deps --require-hashes -r requirements.lock; \
 	$$uv pip install -q --python $(PY) --no-deps --no-build-isolation -e .
 	@touch $@
 

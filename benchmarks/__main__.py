@@ -1,7 +1,7 @@
 """`python -m benchmarks [name…] [--quick]`: run the measurements and keep what they found.
 
-Names: events, http_write, latency, start, plans (default: all). `--quick` is for trying the code: few rounds, little
-data, results beside the real ones.
+Names: events, http_write, latency, start, plans, criteria, stream, sheets (default: all). `--quick` is for trying the
+code: few rounds, little data, results beside the real ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib import import_module
 
 from benchmarks import figures
 
-NAMES = ("events", "http_write", "latency", "start", "plans")
+NAMES = ("events", "http_write", "latency", "start", "plans", "criteria", "stream", "sheets")
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""The baseline of `http_write`: FastAPI and one insert by asyncpg, nothing else. Settings: DATABASE_URL, PORT.
+"""The baseline of `http_write` and `sheets`: FastAPI and one statement by asyncpg, nothing else.
+
+Settings: DATABASE_URL, PORT. To write is one insert; to read is to hand on a JSON text that lies ready in a table.
 
 The same uvicorn settings and event loop as a service has; no sign-in, transaction of a route, events, telemetry.
 """
@@ -16,7 +18,7 @@ import asyncpg
 import uuid6
 import uvicorn
 import uvloop
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel, Field
 
 TABLE = """
@@ -27,6 +29,9 @@ TABLE = """
     )
 """
 INSERT = "INSERT INTO bare_petition VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'filed', 'somebody', $9)"
+
+
+DOCUMENTS = "CREATE TABLE IF NOT EXISTS bare_document (key integer PRIMARY KEY, body text NOT NULL)"
 
 
 class PetitionIn(BaseModel):
@@ -49,6 +54,7 @@ class PetitionOut(PetitionIn):
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with asyncpg.create_pool(os.environ["DATABASE_URL"], min_size=8, max_size=16) as pool:
         await pool.execute(TABLE)
+        await pool.execute(DOCUMENTS)
         app.state.pool = pool
         yield
 
@@ -62,6 +68,12 @@ async def file_petition(request: Request, body: PetitionIn) -> PetitionOut:
     given = (identity, body.commune, body.category, body.description, body.place, body.lat, body.lon, body.public, at)
     await request.app.state.pool.execute(INSERT, *given)
     return PetitionOut(**body.model_dump(), id=identity, status="filed", filed_at=at)
+
+
+@app.get("/documents/{key}")
+async def read_document(request: Request, key: int) -> Response:
+    body = await request.app.state.pool.fetchval("SELECT body FROM bare_document WHERE key = $1", key)
+    return Response(body, media_type="application/json")
 
 
 @app.get("/healthz")

@@ -2,7 +2,7 @@
 
 The whole platform as `xaso up` starts it: five services in one process. A process of its own commits events of the
 ecommerce service through the chassis's outbox (each makes one village's row 288.9 met or takes that back); the way is
-relay → Kafka → indicators: inbox, facts, status → sequencer → notification → `GET /indicators/api/v1/changes`, read
+relay → Kafka → indicators: facts, status → sequencer → notification → `GET /indicators/api/v1/changes`, read
 here as a browser reads it. The events are told apart by their id, which a change names as its cause.
 """
 
@@ -114,20 +114,26 @@ async def feed(plan: Plan) -> list[tuple[str, int, float]]:
     return [(subject, sequence, at) for subject, sequence, at in json.loads(output)]
 
 
-async def drained(platform: Up, watcher: Watcher, events: list[str]) -> None:
+_TAKEN_IN = """
+    SELECT count(*) FROM unnest($1::text[], $2::bigint[]) AS told (entity, sequence)
+    JOIN fact f ON f.attribute = 'product.sale' AND f.entity = told.entity AND f.sequence >= told.sequence
+"""
+
+
+async def drained(platform: Up, watcher: Watcher, last: dict[str, int]) -> None:
     """Wait until every event has had its effect and the dashboard has seen all that followed."""
     address = platform.database("indicators")
     connection = await asyncpg.connect(dsn(ServiceSettings(name="indicators", database_url=address)))
     deadline = time.monotonic() + DRAIN_SECONDS
     try:
         while True:
-            there = await connection.fetchval("SELECT count(*) FROM inbox WHERE event_id = ANY($1::uuid[])", events)
+            there = await connection.fetchval(_TAKEN_IN, list(last), list(last.values()))
             waiting = await connection.fetchval("SELECT count(*) FROM change WHERE position IS NULL")
             top = await connection.fetchval("SELECT coalesce(max(position), 0) FROM change")
-            if there == len(events) and not waiting and watcher.last >= top:
+            if there == len(last) and not waiting and watcher.last >= top:
                 return
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{there} of {len(events)} events took effect, {waiting} changes wait")
+                raise TimeoutError(f"{there} of {len(last)} products took effect, {waiting} changes wait")
             await asyncio.sleep(0.2)
     finally:
         await connection.close()
@@ -148,7 +154,10 @@ async def round_of(platform: Up, places: list[tuple[str, str]], rate: float, sec
         )
         await connection.close()
         ids = {(row["subject"], row["sequence"]): row["id"] for row in rows}
-        await drained(platform, watcher, list(ids.values()))
+        last: dict[str, int] = {}
+        for subject, sequence, _ in committed:
+            last[subject] = max(last.get(subject, 0), sequence)
+        await drained(platform, watcher, last)
     finally:
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -1,8 +1,10 @@
 """Whether the questions that are asked often are answered by indexes where a table holds a million rows.
 
 Requests go to the services' own pages and JSON API; every statement they send is then explained (ANALYZE, BUFFERS) as
-it was sent. A finding is a sequential scan of a table with more than 50 000 rows (in a quick run, of 5 000). Foreign
-keys that no index leads with are listed for all services.
+it was sent. A finding is a sequential scan of a table with more than 50 000 rows (in a quick run, of 5 000). Pages of
+the indicators are asked of a small unit and of a large one: a page that sends more statements for the large one asks
+once for each thing below it. Statuses of a whole province are a third of their table and may be read from end to end.
+Foreign keys that no index leads with are listed for all services.
 """
 
 from __future__ import annotations
@@ -15,20 +17,23 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib import import_module
 from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
 
-from benchmarks import volumes
+from benchmarks import provinces, volumes
 from benchmarks.figures import Figure, Result
 from benchmarks.rig import Rig, engines
 from chassis import inbox, migrations, relay
 from chassis.db import Sessions
 from chassis.relay import dsn
 from chassis.service import Runner
+from chassis.units import today
 from launcher.datadir import SERVICES
+from services.indicators.rebuilding import rebuild
 from tests.support.running import bearer, client_of, settings_for
 
 ROWS = 1_000_000
@@ -131,9 +136,17 @@ async def _service(
     await migrations.upgrade(settings, service.package)
     connection = await asyncpg.connect(dsn(settings))
     began = time.monotonic()
-    await connection.execute(volumes.UNITS)
-    await connection.execute("ANALYZE unit")
+    if name == "indicators":
+        await provinces.enter(connection, 400 if rows < ROWS else 2000)
+    else:
+        await connection.execute(volumes.UNITS)
+        await connection.execute("ANALYZE unit")
     counts = await volumes.fill(connection, tables, rows)
+    if name == "indicators":
+        await rebuild(settings)
+        for table in ("unit", "item", "sheet", "change"):
+            await connection.execute(f"VACUUM ANALYZE {table}")
+            counts[table] = await connection.fetchval(f"SELECT count(*) FROM {table}")
     await connection.close()
     say(f"{name}: {counts} filled in {time.monotonic() - began:.0f} s")
     runner = Runner(service)
@@ -175,11 +188,34 @@ CATALOGUE_QUESTIONS = (
     ("catalogue, live only", "/ecommerce/api/v1/products?live=true", False),
     ("a producer's own", "/ecommerce/api/v1/products?mine=true", True),
 )
+VILLAGE, XA, DISTRICT, TINH = provinces.village(42, 0), provinces.commune(42), "292", provinces.PROVINCE
+_API, _PAGE = "/indicators/api/v1/units", "/indicators/units"
+HAMLETS, COMMUNES, WHOLE = "hd-288-2023", "hd-1414-ntm-8", "hd-2025"
+"""Sets of villages, of communes, and of the province."""
+_AGO = (today() - timedelta(days=1)).isoformat()
 SHEET_QUESTIONS = (
-    ("sheet of a village", f"/indicators/api/v1/units/{COMMUNE}-03/sets/hd-288-2023", False),
-    ("sheet of the province", "/indicators/api/v1/units/30/sets/hd-288-2023", False),
-    ("units of a commune", f"/indicators/api/v1/units?parent={COMMUNE}", False),
-    ("sheet of a village as a page", f"/indicators/units/{COMMUNE}-03", False),
+    ("sheet of a village", f"{_API}/{VILLAGE}/sets/{HAMLETS}", False),
+    ("sheet of the province", f"{_API}/{TINH}/sets/{HAMLETS}", False),
+    ("sheet of a village on a day before", f"{_API}/{VILLAGE}/sets/{HAMLETS}?as_of={_AGO}", False),
+    ("units of a commune", f"{_API}?parent={XA}", False),
+    ("overview of a district, all sets", f"{_API}/{DISTRICT}/overview", False),
+    ("overview of the province, all communes and sets", f"{_API}/{TINH}/overview?level=commune", False),
+    ("history of a row", f"{_API}/{VILLAGE}/sets/{HAMLETS}/items/288.5/history", False),
+)
+# (question, path with the unit left open, a small unit, a large one): as many statements for either.
+SHEET_PAIRS = (
+    ("page: sheet of a commune", f"{_PAGE}/{{unit}}?set={COMMUNES}", XA, XA),
+    ("page: overview with map and matrix", f"/indicators/?unit={{unit}}&set={COMMUNES}", DISTRICT, TINH),
+    ("page: matrix of villages", f"/indicators/?unit={{unit}}&set={HAMLETS}&level=village", XA, TINH),
+    ("page: explanation of a roll-up", f"{_PAGE}/{{unit}}/items/288.5?set={HAMLETS}", DISTRICT, TINH),
+    ("page: history of a row", f"{_PAGE}/{{unit}}/items/288.5/history?set={HAMLETS}", XA, TINH),
+    ("page: quality, missing", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=missing", XA, TINH),
+    ("page: quality, old", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=old", XA, TINH),
+    ("page: quality, differing", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=differing", XA, TINH),
+    ("page: quality, suspended", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=suspended", XA, TINH),
+    ("page: sheet of a unit's own set", f"{_PAGE}/{{unit}}?set={HAMLETS}", VILLAGE, VILLAGE),
+    ("page: explanation of facts", f"{_PAGE}/{{unit}}/items/288.9?set={HAMLETS}", VILLAGE, VILLAGE),
+    ("page: explanation over units below", f"{_PAGE}/{{unit}}/items/1?set={WHOLE}", TINH, TINH),
 )
 
 
@@ -194,6 +230,33 @@ async def _foreign_keys(rig: Rig) -> dict[str, list[str]]:
     return missing
 
 
+def _sheet_questions() -> list[tuple[str, str, bool]]:
+    pairs = [
+        (f"{question}, {size}", path.format(unit=unit), False)
+        for question, path, small, large in SHEET_PAIRS
+        for size, unit in {"small": small, "large": large}.items()
+        if size == "large" or small != large
+    ]
+    # The large ones last: of them fewer tables count as big.
+    return [*SHEET_QUESTIONS, *sorted(pairs, key=lambda pair: pair[0].endswith(", large"))]
+
+
+def _statements(result: Result, plans: list[dict[str, Any]]) -> None:
+    """How many statements pages of the indicators send, and which send more where more lies below."""
+    sent = {plan["question"].split(" (GET")[0]: plan["statements"] for plan in plans}
+    most = max(sent, key=lambda question: sent[question])
+    grown = {
+        question: (sent[f"{question}, small"], sent[f"{question}, large"])
+        for question, _, small, large in SHEET_PAIRS
+        if small != large and sent[f"{question}, large"] > sent[f"{question}, small"]
+    }
+    result.details["statements_indicators"] = sent
+    result.add(Figure("indicators: most statements of one page", "statements", [float(sent[most])], note=most))
+    note = str(grown) if grown else ""
+    name = "indicators: pages that send more statements where more units lie below"
+    result.add(Figure(name, "pages", [float(len(grown))], aim="< 1", note=note))
+
+
 async def _measure(result: Result, quick: bool) -> None:
     rows = 20_000 if quick else ROWS
     officer = bearer(OFFICER, subject="resident-42", scope="xaso")
@@ -204,12 +267,15 @@ async def _measure(result: Result, quick: bool) -> None:
         for name, tables, questions, token in (
             ("petitions", {**volumes.CHASSIS, **volumes.PETITIONS}, PETITION_QUESTIONS, officer),
             ("ecommerce", volumes.ECOMMERCE, CATALOGUE_QUESTIONS, producer),
-            ("indicators", volumes.INDICATORS, SHEET_QUESTIONS, {}),
+            ("indicators", volumes.INDICATORS, _sheet_questions(), {}),
         ):
             async with _service(rig, name, tables, rows, result.say) as (runner, explainer, counts):
                 if name == "petitions":
                     await _chassis(runner, explainer)
                 for question, path, signed in questions:
+                    if question.endswith(", large"):
+                        # A third of all rows is no needle: of these tables the province's page wants that much.
+                        explainer.big = {k: n for k, n in explainer.big.items() if k not in ("item", "sheet")}
                     await _ask(runner, explainer, question, path, token if signed else {})
                 found[name] = explainer.found
                 result.details[f"rows_{name}"] = counts
@@ -220,6 +286,7 @@ async def _measure(result: Result, quick: bool) -> None:
             label = f"{name}: {plan['question'].split(' (GET')[0]}"
             result.add(Figure(label, "ms, slowest statement", [plan["slowest_statement_ms"]], note=note))
     result.details["plans"] = found
+    _statements(result, found["indicators"])
     every = [plan for plans in found.values() for plan in plans]
     bad = float(sum(bool(plan["sequential_scans"]) for plan in every))
     name = f"Of {len(every)} questions, those that read a whole big table"

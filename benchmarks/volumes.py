@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncpg
 
+from services.indicators import library
+
 COMMUNES = 200
 VILLAGES = 25
 """Villages of a commune."""
@@ -88,29 +90,47 @@ ECOMMERCE = {
     """,
 }
 
-_UNIT_KEYS = "(SELECT code, path, code || '@' || valid_from AS key, row_number() OVER () AS r FROM unit) u"
-INDICATORS = {
-    "sheet": f"""
-        INSERT INTO sheet SELECT u.key, s, 'unmet', 3, 9, now() FROM {_UNIT_KEYS},
-            unnest(ARRAY['hd-288-2023'] || ARRAY(SELECT 'set-' || n FROM generate_series(1, $1::int / 50000) n)) s
-    """,
-    "item": f"""
-        INSERT INTO item SELECT u.key, s, '288.' || n, 'unmet', NULL, 3, 9, now(), now(), 'bench' FROM {_UNIT_KEYS},
-            generate_series(1, 9) n,
-            unnest(ARRAY['hd-288-2023'] || ARRAY(SELECT 'set-' || n FROM generate_series(1, $1::int / 50000) n)) s
-    """,
-    "fact": f"""
-        INSERT INTO fact (attribute, entity, source, origin, unit, period, state, withdrawn, sequence, cause,
-            observed_at)
-        SELECT 'product.sale', 'product-' || n, 'ecommerce', 'event', u.key, '', 'other', false, 1, 'bench', now()
-        FROM generate_series(1, $1::int) n JOIN {_UNIT_KEYS} ON u.r = n % 5000 + 1
-    """,
+# Beside what `provinces` enters: sales told by events, every word kept, and observations. Units are those of the table.
+_VILLAGES = "(SELECT count(*) FROM unit WHERE level = 'village')"
+_PLACED = f"""(SELECT *, code || '@' || valid_from AS key, row_number() OVER (ORDER BY code) - 1 AS place
+    FROM unit WHERE level = 'village') u ON u.place = n % {_VILLAGES}"""
+_ROWS = ", ".join(
+    f"({place}, '{set_code}', '{item_code}')"
+    for place, (set_code, item_code) in enumerate(
+        (s.code, item.code) for s in library.catalogue().sets.values() if s.level == "village" for item in s.items
+    )
+)
+LOG = {
+    # The rows of the villages again and again, the newest a day old.
     "change": f"""
         INSERT INTO change (position, unit, code, path, set_code, item_code, before, after, numerator, denominator, met,
             total, cause, at, rolled)
-        SELECT n, u.key, u.code, u.path, 'hd-288-2023', '288.' || n % 9 + 1, 'unmet', 'met', 1, 2, 3, 9, 'bench',
-            now() - ($1::int - n) * interval '10 s', true
-        FROM generate_series(1, $1::int) n JOIN {_UNIT_KEYS} ON u.r = n % 5000 + 1
+        SELECT n, u.key, u.code, u.path, r.set_code, r.item_code, 'unmet', 'unmet', n % 100, 100, 3, 9, 'bench:' || n,
+            now() - interval '1 day' - ($1::int - n) * interval '20 s', true
+        FROM generate_series(1, $1::int) n JOIN {_PLACED}
+        JOIN (VALUES {_ROWS}) r (place, set_code, item_code)
+            ON r.place = n / {_VILLAGES} % {_ROWS.count("(")}
+    """,
+}
+INDICATORS = LOG | {
+    "fact": f"""
+        INSERT INTO fact (attribute, entity, source, origin, unit, period, state, withdrawn, sequence, cause,
+            observed_at, heap_period)
+        SELECT 'product.sale', uuidv7(n * interval '-30 s')::text, 'ecommerce', 'event', u.key, '', 'other', false, 1,
+            'bench:' || n, now(), to_char(now(), 'YYYY')
+        FROM generate_series(1, $1::int) n JOIN {_PLACED}
+    """,
+    "fact_history": """
+        INSERT INTO fact_history (attribute, entity, source, sequence, cause, origin, unit, period, state, numerator,
+            denominator, withdrawn, observed_at)
+        SELECT attribute, entity, source, sequence, cause, origin, unit, period, state, numerator, denominator,
+            withdrawn, observed_at FROM fact
+    """,
+    "observation": f"""
+        INSERT INTO observation (client, id, digest, unit, content, source, evidence, observed_at, received_at)
+        SELECT 'bench', 'observation-' || n, decode('00', 'hex'), u.code, '{{}}', 'nguồn', '', now(),
+            now() - n * interval '1 s'
+        FROM generate_series(1, $1::int) n JOIN {_PLACED}
     """,
 }
 

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import telemetry
 from chassis.auth import Principal
 from chassis.checkpoints import Checkpoint, Checkpoints
-from chassis.db import Sessions, audit_table, is_transient, new_id
+from chassis.db import Sessions, audit_table, is_transient, later, new_id
 from chassis.settings import ServiceSettings
 
 log = telemetry.logger(__name__)
@@ -76,18 +77,13 @@ async def record(
     ``action`` is ``<subject>.<past tense>``, ``target`` the id of the thing, ``unit`` its unit code, ``detail`` JSON
     without personal data (keys that name such are blanked). Without a principal the platform itself acted.
     """
-    row_id = new_id()
-    await tx.execute(
-        sa.insert(audit_table).values(
-            id=row_id,
-            actor=principal.subject if principal is not None else SYSTEM,
-            action=action,
-            target=target,
-            unit=unit,
-            detail=telemetry.redacted(dict(detail or {})),
-        )
-    )
+    row_id, actor = new_id(), principal.subject if principal is not None else SYSTEM
+    kept = orjson.dumps(telemetry.redacted(dict(detail or {}))).decode()
+    await later(tx, (_RECORD, (row_id, actor, action, target, unit, kept)))
     return row_id
+
+
+_RECORD = "@ AS (INSERT INTO audit (id, actor, action, target, unit, detail) VALUES ($1, $2, $3, $4, $5, $6))"
 
 
 def canonical(chain: int, row: Any) -> bytes:

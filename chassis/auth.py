@@ -13,7 +13,8 @@ import json
 import time
 from base64 import urlsafe_b64decode
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -43,6 +44,7 @@ _CACHE_SIZE = 2048
 _ENDED_SECONDS = 5.0
 _ENDED_OVERLAP = 60.0
 _ENDED_KEPT = 25 * 3600.0
+_WATCH_SECONDS = 2.0
 
 Kind = Literal["person", "partner"]
 
@@ -235,6 +237,40 @@ class Verifier:
         for held_by in (principal.subject, principal.session_id):
             if held_by and self._ended.get(session_mark(held_by), 0.0) > signed_at:
                 raise SessionEnded()
+
+    @asynccontextmanager
+    async def while_good(self, token: str) -> AsyncIterator[None]:
+        """Run the block for as long as `token` is good, then end it and raise what :meth:`verify` says of the token.
+
+        For answers without an end: they must not outlive the session or the grant that opened them.
+        """
+        watched, trouble = asyncio.current_task(), None
+
+        async def watch() -> None:
+            nonlocal trouble
+            while True:
+                await asyncio.sleep(_WATCH_SECONDS)
+                try:
+                    await self.verify(token)
+                except Unauthenticated as error:
+                    trouble = error
+                    if watched is not None:
+                        watched.cancel()
+                    return
+                except KeysUnavailable:
+                    # Identity is away: nothing is known against the token.
+                    continue
+
+        watcher = asyncio.create_task(watch(), name="while-good")
+        try:
+            yield
+        except asyncio.CancelledError:
+            # As `asyncio.timeout` does: a cancellation that came from elsewhere, too, goes on.
+            if trouble is None or (watched is not None and watched.uncancel() > 0):
+                raise
+            raise trouble from None
+        finally:
+            watcher.cancel()
 
     async def follow_ended(self) -> None:
         """Keep the list of ended sessions up to date until cancelled; returns at once where keys are given inline."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import tempfile
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -61,6 +63,12 @@ class Checkpoints:
     def append(self, chain: int, digest: bytes) -> bool:
         """Sign and write the link ``chain``; returns False where the last line already names it."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            # Every process of the service seals: without turns two would write lines of one number.
+            fcntl.flock(file, fcntl.LOCK_EX)
+            return self._append(file, chain, digest)
+
+    def _append(self, file: TextIO, chain: int, digest: bytes) -> bool:
         tail = self._tail()
         last = _parsed(tail.last)
         if last is not None and last.get("chain") == chain and last.get("hash") == digest.hex():
@@ -74,19 +82,18 @@ class Checkpoints:
         }
         body["signature"] = b64encode(self._signer().sign(_signed_bytes(body))).decode()
         line = json.dumps(body, sort_keys=True) + "\n"
-        with self._path.open("a", encoding="utf-8") as file:
-            # A line cut short by a crash is ended first, so that the new one stands by itself.
-            file.write("\n" + line if tail.torn else line)
-            file.flush()
-            os.fsync(file.fileno())
-            self._known = _Tail(os.fstat(file.fileno()).st_size, tail.lines + 1, line, False)
+        # A line cut short by a crash is ended first, so that the new one stands by itself.
+        file.write("\n" + line if tail.torn else line)
+        file.flush()
+        os.fsync(file.fileno())
+        self._known = _Tail(os.fstat(file.fileno()).st_size, tail.lines + 1, line, False)
         return True
 
     def load(self) -> tuple[list[Checkpoint], list[tuple[bool, str]]]:
         """The genuine checkpoints, and what is wrong with the others as (lost, text)."""
         genuine: list[Checkpoint] = []
         trouble: list[tuple[bool, str]] = []
-        lines = self._lines()
+        lines = self._whole_lines()
         if not lines:
             return genuine, trouble
         if not self._key_path.is_file():
@@ -111,6 +118,14 @@ class Checkpoints:
                 trouble.append((True, f"line {number} of the checkpoint file should be number {checkpoint.number}"))
             genuine.append(checkpoint)
         return genuine, trouble
+
+    def _whole_lines(self) -> list[str]:
+        """The lines of the file while nobody is in the middle of one."""
+        if not self._path.is_file():
+            return []
+        with self._path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            return self._lines()
 
     def _lines(self) -> list[str]:
         return self._path.read_text("utf-8", "replace").splitlines() if self._path.is_file() else []
@@ -157,11 +172,18 @@ def _make(path: Path) -> Ed25519PrivateKey:
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Written elsewhere first: whoever finds the key finds all of it.
+    descriptor, written = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        # Another process of the service was quicker: its key is the key.
-        return _read_or_make(path)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(written, path)
+        except FileExistsError:
+            # Another process of the service was quicker: its key is the key.
+            return _read_or_make(path)
+    finally:
+        Path(written).unlink()
     return key

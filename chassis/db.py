@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
+import asyncpg
 import sqlalchemy as sa
 import uuid6
 from sqlalchemy.dialects import postgresql as pg
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import ORMExecuteState, Session, SessionTransaction
+from sqlalchemy.util import greenlet_spawn
 
 from chassis.settings import ServiceSettings
 
@@ -161,8 +166,11 @@ def make_engine(settings: ServiceSettings) -> AsyncEngine:
     """The pool of connections of one service. Every session speaks UTC and gives up on a lock after 5 s."""
     return create_async_engine(
         settings.database_url,
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_size,
+        # None beyond the pool: under load each of them would be opened for one request and closed after it.
+        pool_size=2 * settings.pool_size,
+        max_overflow=0,
+        # The connection used last knows the statements.
+        pool_use_lifo=True,
         pool_pre_ping=False,
         pool_recycle=1800,
         # The text of an error would quote the values of the statement, and with them people's data.
@@ -180,18 +188,159 @@ def make_engine(settings: ServiceSettings) -> AsyncEngine:
     )
 
 
+Write = tuple[str, tuple[Any, ...]]
+"""A write that can wait: common table expressions of PostgreSQL with `$1`, `$2`, … and their values.
+
+The first is called `@`, further ones `@` and a word; several writes become one statement, each under its own name.
+"""
+MOST_WAITING = 16
+"""Writes in one statement: more save nothing worth having, and a statement has an end to its values."""
+_PLACEHOLDER = re.compile(r"\$(\d+)")
+
+
+@lru_cache(maxsize=512)
+def _one_statement(expressions: tuple[str, ...], counts: tuple[int, ...]) -> str:
+    """All of `expressions` as one statement; `counts` says how many values each takes."""
+    parts, before = [], 0
+    for number, (text, count) in enumerate(zip(expressions, counts, strict=True)):
+
+        def shifted(found: re.Match[str], by: int = before) -> str:
+            return f"${int(found[1]) + by}"
+
+        parts.append(_PLACEHOLDER.sub(shifted, text).replace("@", f"w{number}"))
+        before += count
+    return f"WITH {', '.join(parts)} SELECT 1"
+
+
+def _merged(writes: Sequence[Write]) -> Write:
+    values = tuple(value for _, given in writes for value in given)
+    return _one_statement(tuple(text for text, _ in writes), tuple(len(given) for _, given in writes)), values
+
+
+class _Waiting(Session):
+    """A session whose waiting writes are sent before anything else is, so that nobody sees them missing."""
+
+    waiting: list[Write]
+
+    def send(self) -> None:
+        """Send the waiting writes as one statement of the transaction."""
+        if self.waiting:
+            text, values = _merged(self.waiting)
+            self.waiting.clear()
+            super().connection().exec_driver_sql(text, values)
+
+    def connection(self, *args: Any, **kwargs: Any) -> sa.Connection:
+        # Whoever speaks to the connection itself goes past the events of the session.
+        self.send()
+        return super().connection(*args, **kwargs)
+
+    def flush(self, objects: Sequence[Any] | None = None) -> None:
+        self.send()
+        super().flush(objects)
+
+    def begin_nested(self) -> SessionTransaction:
+        self.send()
+        return super().begin_nested()
+
+    def rollback(self) -> None:
+        self.waiting.clear()
+        super().rollback()
+
+
+@sa.event.listens_for(_Waiting, "do_orm_execute")
+def _send_first(state: ORMExecuteState) -> None:
+    if isinstance(state.session, _Waiting):
+        state.session.send()
+
+
+@sa.event.listens_for(_Waiting, "before_commit")
+def _send_last(session: Session) -> None:
+    # An event and not `commit`: whoever commits by `async with tx.begin()` does not come through the session's method.
+    if isinstance(session, _Waiting):
+        session.send()
+
+
+class Transaction(AsyncSession):
+    """A session in which writes may wait for the end (`later`).
+
+    What waits is sent in one statement, before the next other statement or with the commit. A transaction of nothing
+    else is that one statement: it is atomic by itself, and costs one journey to the database instead of three.
+    """
+
+    sync_session_class = _Waiting
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting: list[Write] = []
+        assert isinstance(self.sync_session, _Waiting)  # noqa: S101 - it was made from the class named above.
+        self.sync_session.waiting = self.waiting
+
+    async def commit(self) -> None:
+        if self.sync_session.in_transaction():
+            await super().commit()
+        elif self.waiting:
+            text, values = _merged(self.waiting)
+            self.waiting.clear()
+            await fetch(self, text, *values)
+
+    async def __aexit__(self, *exc: Any) -> None:
+        # After a commit nothing is left to be given back, and closing is a task of its own.
+        if self.sync_session.in_transaction():
+            await super().__aexit__(*exc)
+
+
+async def later(tx: AsyncSession, write: Write) -> None:
+    """Have `write` done by the end of the transaction, together with others where that saves a journey."""
+    if isinstance(tx, Transaction) and not tx.in_nested_transaction():
+        tx.waiting.append(write)
+        if len(tx.waiting) >= MOST_WAITING:
+            await tx.flush()
+    else:
+        text, values = _merged([write])
+        await (await tx.connection()).exec_driver_sql(text, values)
+
+
+async def fetch(tx: AsyncSession, statement: str, *values: Any) -> Sequence[Sequence[Any]]:
+    """The rows of a statement in PostgreSQL's own words (`$1`); where nothing has begun, it is all of a transaction.
+
+    It then goes straight to the driver, past the layers that would wrap it into BEGIN, COMMIT and a result. So it is
+    for reading, and for a write that stands whatever becomes of the rest.
+    """
+    if tx.in_transaction() or (isinstance(tx, Transaction) and tx.waiting):
+        result = await (await tx.connection()).exec_driver_sql(statement, values)
+        return list(result)
+    return await greenlet_spawn(_at_once, tx.get_bind(), statement, values)
+
+
+def _at_once(engine: sa.Engine, statement: str, values: tuple[Any, ...]) -> list[asyncpg.Record]:
+    pooled = engine.raw_connection()
+    connection: Any = pooled.dbapi_connection
+    try:
+        found: list[asyncpg.Record] = connection.run_async(lambda driver: driver.fetch(statement, *values))
+    except BaseException as error:
+        if not isinstance(error, Exception) or connection.driver_connection.is_closed():
+            pooled.invalidate(error)
+        raise
+    finally:
+        pooled.close()
+    return found
+
+
 class Sessions:
     """Opens transactions. Only entry points (web, rpc, consumers, tasks) hold one of these."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._make = async_sessionmaker(engine, expire_on_commit=False, autoflush=True)
+        self._make = async_sessionmaker(
+            engine, class_=Transaction, expire_on_commit=False, autoflush=True, info={"kept": {}}
+        )
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncSession]:
         """A transaction that commits at the end of the block and rolls back on any exception."""
-        async with self._make() as session, session.begin():
+        async with self._make() as session:
             yield session
+            await session.commit()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -220,6 +369,9 @@ def is_transient(error: BaseException) -> bool:
         if isinstance(seen, (ConnectionError, TimeoutError, sa.exc.TimeoutError, sa.exc.InterfaceError)):
             return True
         if isinstance(seen, OSError):
+            return True
+        # The driver's own word for a connection that is gone; what it says of a bad value is a ValueError too.
+        if isinstance(seen, asyncpg.InterfaceError) and not isinstance(seen, ValueError):
             return True
         seen = seen.__cause__ or getattr(seen, "orig", None)
     return False

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+import orjson
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import idempotency_table, now
+from chassis.db import idempotency_table, later, now
 from chassis.errors import IdempotencyKeyReused, Invalid
 
 MAX_KEY = 255
@@ -46,20 +46,29 @@ def checked_key(key: str) -> str:
     return key
 
 
+_TAKE = """
+    INSERT INTO idempotency (principal, route, key, request_hash) VALUES ($1, $2, $3, $4)
+    ON CONFLICT DO NOTHING RETURNING key
+"""
+_COMPLETE = """
+    @ AS (
+        UPDATE idempotency SET status = $4, headers = $5, body = $6 WHERE principal = $1 AND route = $2 AND key = $3
+    )
+"""
+
+
 async def claim(tx: AsyncSession, request: Claim) -> Stored | None:
     """Take the key for this transaction; returns the stored answer where the key has been used before.
 
     Raises IdempotencyKeyReused where it was used for another content.
     """
-    t = idempotency_table
-    inserted = await tx.execute(
-        insert(t)
-        .values(principal=request.principal, route=request.route, key=request.key, request_hash=request.request_hash)
-        .on_conflict_do_nothing()
-        .returning(t.c.key)
+    connection = await tx.connection()
+    taken = await connection.exec_driver_sql(
+        _TAKE, (request.principal, request.route, request.key, request.request_hash)
     )
-    if inserted.first() is not None:
+    if taken.first() is not None:
         return None
+    t = idempotency_table
     row = (
         await tx.execute(
             sa.select(t).where(t.c.principal == request.principal, t.c.route == request.route, t.c.key == request.key)
@@ -72,12 +81,9 @@ async def claim(tx: AsyncSession, request: Claim) -> Stored | None:
 
 async def complete(tx: AsyncSession, request: Claim, answer: Stored) -> None:
     """Keep the answer beside the key, in the transaction that took it."""
-    t = idempotency_table
-    await tx.execute(
-        sa.update(t)
-        .where(t.c.principal == request.principal, t.c.route == request.route, t.c.key == request.key)
-        .values(status=answer.status, headers=answer.headers, body=answer.body)
-    )
+    headers = orjson.dumps(answer.headers).decode()
+    values = (request.principal, request.route, request.key, answer.status, headers, answer.body)
+    await later(tx, (_COMPLETE, values))
 
 
 async def prune(tx: AsyncSession) -> int:

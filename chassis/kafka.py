@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,8 +17,8 @@ from chassis.settings import ServiceSettings
 
 METADATA_MAX_AGE_MS = 5_000
 REQUEST_TIMEOUT_MS = 10_000
-ADMIN_DEADLINE_SECONDS = 5.0
-ADMIN_REQUEST_TIMEOUT_MS = 2_000
+ADMIN_DEADLINE_SECONDS = 12.0
+ADMIN_REQUEST_TIMEOUT_MS = 3_000
 START_DEADLINE_SECONDS = 30.0
 """Longer than any one request of a starting client, so that the library itself gives up and closes its first
 connection: cancelled in the middle of it, it would leave it open."""
@@ -37,8 +38,11 @@ def producer(settings: ServiceSettings) -> AIOKafkaProducer:
     )
 
 
-def consumer(settings: ServiceSettings, topics: Iterable[str], group: str) -> AIOKafkaConsumer:
-    """A consumer that starts at the beginning where its group has no offset and never commits by itself."""
+def consumer(settings: ServiceSettings, topics: Iterable[str], group: str, **more: Any) -> AIOKafkaConsumer:
+    """A consumer that starts at the beginning where its group has no offset and never commits by itself.
+
+    `more` are further settings of the client.
+    """
     return AIOKafkaConsumer(
         *topics,
         bootstrap_servers=settings.kafka,
@@ -54,6 +58,7 @@ def consumer(settings: ServiceSettings, topics: Iterable[str], group: str) -> AI
         max_poll_interval_ms=3_600_000,
         retry_backoff_ms=100,
         fetch_max_wait_ms=100,
+        **more,
     )
 
 

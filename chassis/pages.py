@@ -138,7 +138,7 @@ class Renderer:
         flash = read_flash(request)
         merged = {**self.context(request), "flash": flash, "status": status, **context}
         response = HTMLResponse(self.environment.get_template(template).render(merged), status)
-        secure = self.settings.public_url.startswith("https")
+        secure = self.settings.https
         if request.cookies.get(CSRF_COOKIE) != merged["csrf_token"]:
             response.set_cookie(
                 CSRF_COOKIE, merged["csrf_token"], max_age=YEAR_SECONDS, httponly=True, samesite="lax", secure=secure

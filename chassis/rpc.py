@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -270,16 +270,16 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 return await self._unary(method, call, _decoded(method, request), inner, context)
 
         async def to_unary(requests: AsyncIterator[bytes], context: Any) -> Message:
-            async with self._guarded(method, context):
+            async with self._guarded(method, context) as call, self._while_good(call):
                 reply: Message = await inner(_decoded_stream(method, requests), context)
                 return reply
 
         async def to_stream(request: bytes, context: Any) -> None:
-            async with self._guarded(method, context) as call:
+            async with self._guarded(method, context) as call, self._while_good(call):
                 await _forward(inner(_decoded(method, request), context), context, call)
 
         async def both(requests: AsyncIterator[bytes], context: Any) -> None:
-            async with self._guarded(method, context) as call:
+            async with self._guarded(method, context) as call, self._while_good(call):
                 await _forward(inner(_decoded_stream(method, requests), context), context, call)
 
         if plain.request_streaming:
@@ -326,12 +326,17 @@ class _Interceptor(grpc.aio.ServerInterceptor):
             raise DeadlineMissing()
         scheme, _, token = started.metadata.get("authorization", "").partition(" ")
         if token and scheme.lower() == "bearer":
-            started.call.principal = await self._verifier.verify(token.strip())
+            started.token = token.strip()
+            started.call.principal = await self._verifier.verify(started.token)
         if method.scope == ANYONE:
             return
         principal = me()
         if method.scope != SIGNED_IN:
             principal.require_scope(method.scope)
+
+    def _while_good(self, started: _Started) -> AbstractAsyncContextManager[None]:
+        """A stream ends with the token it was opened with: revoked, signed out or run out."""
+        return self._verifier.while_good(started.token) if started.token else contextlib.nullcontext()
 
     async def _unary(self, method: _Method, started: _Started, request: Message, inner: Any, context: Any) -> Message:
         wrong = clean(request)
@@ -351,6 +356,9 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 # The servicer named a status instead of raising: what it did until then is taken back.
                 await session.rollback()
                 return reply
+            if context.time_remaining() == 0:
+                # The caller has given up and may try again: what it cannot learn of is not done.
+                await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED)
             if claim is not None:
                 await idempotency.complete(session, claim, Stored(0, {}, reply.SerializeToString()))
             await _committed(session)
@@ -363,6 +371,7 @@ class _Started:
     metadata: dict[str, str]
     at: float
     first_reply: float | None = None
+    token: str = ""
 
 
 def _set_code(context: Any, otherwise: str = "OK") -> str:

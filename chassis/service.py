@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -28,9 +28,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis import audit, dead_letters, i18n, idempotency, inbox, migrations, outbox, problems, telemetry
+from chassis import audit, dead_letters, i18n, idempotency, inbox, migrations, openapi, outbox, problems, telemetry
 from chassis.auth import Verifier
 from chassis.consumer import Consumer, Consumers
 from chassis.db import Sessions, make_engine
@@ -38,9 +38,10 @@ from chassis.http_telemetry import HttpTelemetry
 from chassis.pages import SUBJECTS, Renderer
 from chassis.relay import Relay, dsn, republish
 from chassis.rpc import Rpc, RpcServer
+from chassis.secure_headers import SecurityHeaders
 from chassis.settings import ServiceSettings
 from chassis.staff_pages import dead_letter_pages
-from chassis.web import ApiRouter, PageRouter
+from chassis.web import SAFE_METHODS, ApiRouter, PageRouter
 
 log = telemetry.logger(__name__)
 
@@ -63,6 +64,10 @@ class Service:
     consumers: Consumers | None = None
     rpcs: list[Rpc] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
+    everywhere: list[Task] = field(default_factory=list)
+    """Tasks of every process that answers or consumes, not only of the one that has the others."""
+    make_consumer: Callable[[ServiceSettings, Sessions, Consumers], Consumer] = Consumer
+    """How the consumer is made: one transaction per batch (`Consumer`), or a `stream.Stream`."""
 
     @property
     def name(self) -> str:
@@ -95,11 +100,13 @@ class Runner:
         engine = make_engine(self.settings)
         self.runtime = Runtime(service, self.settings, engine, Sessions(engine), Verifier(self.settings))
         self.relay = Relay(self.settings)
-        self.consumer = Consumer(self.settings, self.runtime.sessions, service.consumers) if service.consumers else None
+        self.consumer: Consumer | None = None
+        if service.consumers is not None:
+            self.consumer = service.make_consumer(self.settings, self.runtime.sessions, service.consumers)
         self.grpc: RpcServer | None = None
         self.grpc_port = 0
         self.app = self._application()
-        self.asgi = HttpTelemetry(SecurityHeaders(self.app), self.settings.name)
+        self.asgi = HttpTelemetry(_safely(self.app, self.settings), self.settings.name)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(
@@ -119,9 +126,11 @@ class Runner:
             self._spawn("audit", sealer.run)
         if consume and self.consumer is not None:
             self._spawn("consume", self.consumer.run)
-        if tasks:
-            for task in self.service.tasks:
-                self._spawn(task.__name__, partial(task, self.runtime))
+        for task in (
+            *(self.service.everywhere if tasks or rpc or consume else ()),
+            *(self.service.tasks if tasks else ()),
+        ):
+            self._spawn(task.__name__, partial(task, self.runtime))
 
     async def stop(self) -> None:
         """Stop: gRPC drains, then loops end (a batch under way is rolled back and comes again), then the pool."""
@@ -210,13 +219,16 @@ class Runner:
         app.state.runtime = self.runtime
         app.state.renderer = Renderer(self.settings, list(dict.fromkeys(templates)), translations)
         app.state.subjects_down = set()
-        for api in service.api:
-            app.include_router(api)
-        for pages in routers:
-            app.include_router(pages)
+        # The routes themselves and not their routers, which FastAPI would search one inside the other at each request.
+        for router in (*service.api, *routers):
+            app.router.routes.extend(router.routes)
+        openapi.describe(app, self.settings)
         app.add_route("/healthz", self._healthz, include_in_schema=False)
-        app.add_route("/readyz", self._readyz, include_in_schema=False)
-        app.add_route("/metrics", self._metrics, include_in_schema=False)
+        if self.settings.public_internals:
+            app.add_route("/readyz", self._readyz, include_in_schema=False)
+            app.add_route("/metrics", self._metrics, include_in_schema=False)
+        else:
+            app.add_route("/readyz", self._ready_or_not, include_in_schema=False)
         app.add_exception_handler(HTTPException, _unrouted)
         app.add_exception_handler(RequestValidationError, _unrouted)
         return app
@@ -229,18 +241,31 @@ class Runner:
         ready = checks["database"] == "ok"
         return JSONResponse({"status": "ready" if ready else "not ready", "checks": checks}, 200 if ready else 503)
 
+    async def _ready_or_not(self, _request: Request) -> Response:
+        """As `_readyz`, for everybody: what the service is made of and what ails it is the operator's business."""
+        ready = await self._database() == "ok"
+        return JSONResponse({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
+
+    def internals(self) -> Starlette:
+        """What the operator's machines ask of a process, for a port that nobody else reaches."""
+        answers = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        return Starlette(routes=[Route(path, answer) for path, answer in answers.items()])
+
     async def checks(self) -> dict[str, str]:
         """What the service needs and how it stands: `ok` or what is wrong. Only the database decides readiness."""
-        found = {"database": "ok"}
-        try:
-            async with asyncio.timeout(3), self.runtime.sessions.read() as tx:
-                await tx.execute(sa.text("SELECT 1"))
-        except (OSError, TimeoutError, sa.exc.SQLAlchemyError) as error:
-            found["database"] = type(error).__name__
+        found = {"database": await self._database()}
         if self.consumer is not None:
             found["consumer"] = self.consumer.halted or ("ok" if self.consumer.connected else "not connected")
         found["relay"] = "active" if self.relay.active else "standby"
         return found
+
+    async def _database(self) -> str:
+        try:
+            async with asyncio.timeout(3), self.runtime.sessions.read() as tx:
+                await tx.execute(sa.text("SELECT 1"))
+        except (OSError, TimeoutError, sa.exc.SQLAlchemyError) as error:
+            return type(error).__name__
+        return "ok"
 
     async def _metrics(self, _request: Request) -> Response:
         return Response(telemetry.render_metrics(self.settings.name), media_type=telemetry.METRICS_CONTENT_TYPE)
@@ -255,33 +280,8 @@ def _unrouted(request: Request, error: Exception) -> Response:
     return problems.problem(request, error, renderer.locale(request))
 
 
-SECURITY_HEADERS = (
-    # Nothing from elsewhere is loaded or run; pictures that a page makes itself come as blobs.
-    (
-        b"content-security-policy",
-        b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; base-uri 'self'",
-    ),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"same-origin"),
-    (b"permissions-policy", b"geolocation=(self), camera=(self), microphone=()"),
-)
-
-
-class SecurityHeaders:
-    """ASGI middleware: the headers that every answer carries unless a route set its own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = message.setdefault("headers", [])
-                present = {name for name, _ in headers}
-                headers.extend(pair for pair in SECURITY_HEADERS if pair[0] not in present)
-            await send(message)
-
-        await self.app(scope, receive, with_headers)
+def _safely(app: ASGIApp, settings: ServiceSettings) -> ASGIApp:
+    return SecurityHeaders(app, https=settings.https, hsts_seconds=settings.hsts_seconds)
 
 
 class _HashedFiles(StaticFiles):
@@ -293,9 +293,42 @@ class _HashedFiles(StaticFiles):
         return response
 
 
+class _Origin(Starlette):
+    """One origin for several services: what begins with a service's name goes straight to it, the rest is routed."""
+
+    def __init__(
+        self, services: Mapping[str, ASGIApp], routes: Sequence[Route | Mount], settings: ServiceSettings
+    ) -> None:
+        super().__init__(
+            routes=routes,
+            # Services see to their own; this is for the door, the front end and addresses outside of all of them.
+            middleware=[Middleware(_safely, settings), Middleware(_Zip)],
+            exception_handlers={HTTPException: _unrouted},
+        )
+        self._services = {name: (app, _Zip(app)) for name, app in services.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name, slash, _ = scope["path"][1:].partition("/")
+            service = self._services.get(name) if slash else None
+            if service is not None:
+                root = scope.get("root_path", "")
+                mounted = {**scope, "app": self, "app_root_path": root, "root_path": f"{root}/{name}"}
+                plain, zipped = service
+                # What is never cached needs no word on how it varies, so the answer to a write may go as it is.
+                kept = scope["method"] in SAFE_METHODS or any(
+                    key == b"accept-encoding" and b"gzip" in value for key, value in scope["headers"]
+                )
+                await (zipped if kept else plain)(mounted, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+_Zip = partial(GZipMiddleware, minimum_size=600, compresslevel=5)
+
+
 def origin(runners: Sequence[Runner]) -> Starlette:
     """One origin for the services given: each under its prefix, the front end under /static, the door at /."""
-    routes: list[Route | Mount] = []
     names = {r.settings.name for r in runners}
 
     async def door(_request: Request) -> Response:
@@ -304,16 +337,15 @@ def origin(runners: Sequence[Runner]) -> Starlette:
     async def bare(request: Request) -> Response:
         return RedirectResponse(request.url.path + "/", 307)
 
-    routes.append(Route("/", door))
-    for runner in runners:
-        routes.append(Route(f"/{runner.settings.name}", bare))
-        routes.append(Mount(f"/{runner.settings.name}", app=runner.asgi))
     dist = runners[0].settings.web_dir / "dist"
-    routes.append(Mount("/static", app=_HashedFiles(directory=dist, check_dir=False)))
-    root = Starlette(
-        routes=routes,
-        middleware=[Middleware(GZipMiddleware, minimum_size=600, compresslevel=5)],
-        exception_handlers={HTTPException: _unrouted},
+    root = _Origin(
+        {runner.settings.name: runner.asgi for runner in runners},
+        [
+            Route("/", door),
+            *(Route(f"/{name}", bare) for name in names),
+            Mount("/static", app=_HashedFiles(directory=dist, check_dir=False)),
+        ],
+        runners[0].settings,
     )
     # An address outside of every service, or one that no prefix matches, is answered in the first one's look.
     root.state.renderer = runners[0].app.state.renderer
@@ -400,8 +432,12 @@ async def run(service: Service, part: str, since: timedelta) -> None:
     runner = Runner(service)
     everything = part == "all"
     web = part in ("web", "all")
-    server = web_server(origin([runner]), service.settings.host, service.settings.port) if web else None
-    serving = asyncio.create_task(server.serve()) if server else None
+    host, metrics_port = service.settings.host, service.settings.metrics_port
+    servers = [web_server(origin([runner]), host, service.settings.port)] if web else []
+    if metrics_port is not None:
+        # Also of a process that only consumes or relays: it has figures and a health of its own.
+        servers.append(web_server(runner.internals(), host, metrics_port))
+    serving = [asyncio.create_task(server.serve()) for server in servers]
     await runner.start(
         relay=everything or part == "relay",
         consume=everything or part == "consume",
@@ -410,7 +446,7 @@ async def run(service: Service, part: str, since: timedelta) -> None:
         watch=web,
     )
     await stopping.wait()
-    if server is not None and serving is not None:
+    for server in servers:
         server.should_exit = True
-        await serving
+    await asyncio.gather(*serving)
     await runner.stop()

@@ -27,6 +27,21 @@ class ServiceSettings(BaseSettings):
     )
     topic_prefix: str = Field(default="", description="Put before every topic and group name; tests use it.")
     public_url: str = Field(default="http://127.0.0.1:8080", description="The one origin that browsers see.")
+    hsts_seconds: int = Field(
+        default=31_536_000,
+        ge=0,
+        description="How long browsers remember to come by HTTPS only, where public_url is https; 0 does not say so.",
+    )
+    public_internals: bool = Field(
+        default=False,
+        description="Serve /metrics and the reasons of /readyz on the web port too: where nobody else reaches it.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, /readyz with its reasons and /healthz for the operator alone; empty opens none.",
+    )
     issuer: str = Field(default="", description="OpenID Connect issuer; default: public_url + /identity.")
     jwks_url: str = Field(default="", description="Where the issuer's keys are; default: issuer + /jwks.json.")
     jwks_json: str = Field(default="", description="The issuer's keys inline, instead of jwks_url.")
@@ -61,6 +76,11 @@ class ServiceSettings(BaseSettings):
     audit_key: Path | None = Field(
         default=None, description="PEM Ed25519 key that signs the checkpoints; default: beside them, made when missing."
     )
+
+    @property
+    def https(self) -> bool:
+        """Whether browsers reach the platform by HTTPS, wherever TLS ends."""
+        return self.public_url.lower().startswith("https://")
 
     def model_post_init(self, _context: object) -> None:
         self.issuer = self.issuer or f"{self.public_url}/identity"

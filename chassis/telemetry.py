@@ -12,7 +12,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
@@ -410,26 +410,29 @@ def _context_of(traceparent: str | None) -> Context | None:
 
 def current_traceparent() -> str:
     """The W3C ``traceparent`` of the current span; empty outside of any."""
-    carrier: dict[str, str] = {}
-    _w3c.inject(carrier)
-    return carrier.get("traceparent", "")
+    context = trace.get_current_span().get_span_context()
+    if not context.is_valid:
+        return ""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
 
-@contextmanager
 def span(
     name: str, traceparent: str | None = None, *, kind: SpanKind = SpanKind.INTERNAL, **attributes: Any
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """A span around the block, child of ``traceparent`` where one is given, else of the current span.
 
     Attributes are keywords registered in ``SPAN_ATTRIBUTES``. An exception marks the span as failed with its type only.
     """
     context = _context_of(traceparent)
-    if not _recording:
-        if _strict:
-            _named(attributes)
-        with _unrecorded(context) as current:
-            yield current
-        return
+    if _recording:
+        return _recorded(name, context, kind, attributes)
+    if _strict:
+        _named(attributes)
+    return _Unrecorded(context)
+
+
+@contextmanager
+def _recorded(name: str, context: Context | None, kind: SpanKind, attributes: Mapping[str, Any]) -> Iterator[Span]:
     service = _service.get()
     named = _named({"service": service, **attributes} if service else attributes)
     with _tracer.start_as_current_span(
@@ -442,24 +445,31 @@ def span(
             raise
 
 
-@contextmanager
-def _unrecorded(context: Context | None) -> Iterator[Span]:
+class _Unrecorded:
     """A span that only has ids: a twentieth of the cost of one that nobody would receive."""
-    parent = trace.get_current_span(context).get_span_context()
-    ids = SpanContext(
-        parent.trace_id if parent.is_valid else _ids.generate_trace_id(),
-        _ids.generate_span_id(),
-        is_remote=False,
-        # Other processes may record: what they are told must not keep them from it.
-        trace_flags=parent.trace_flags if parent.is_valid else TraceFlags(TraceFlags.SAMPLED),
-        trace_state=parent.trace_state,
-    )
-    current = NonRecordingSpan(ids)
-    mark = attach(trace.set_span_in_context(current, context))
-    try:
-        yield current
-    finally:
-        detach(mark)
+
+    __slots__ = ("_context", "_mark")
+
+    def __init__(self, context: Context | None) -> None:
+        self._context = context
+
+    def __enter__(self) -> Span:
+        parent = trace.get_current_span(self._context).get_span_context()
+        known = parent.is_valid
+        ids = SpanContext(
+            parent.trace_id if known else _ids.generate_trace_id(),
+            _ids.generate_span_id(),
+            is_remote=False,
+            # Other processes may record: what they are told must not keep them from it.
+            trace_flags=parent.trace_flags if known else TraceFlags(TraceFlags.SAMPLED),
+            trace_state=parent.trace_state,
+        )
+        current = NonRecordingSpan(ids)
+        self._mark = attach(trace.set_span_in_context(current, self._context))
+        return current
+
+    def __exit__(self, *_: object) -> None:
+        detach(self._mark)
 
 
 def annotate(current: Span, **attributes: Any) -> None:

@@ -6,7 +6,8 @@ A unit's identity is its code and the first day of its validity: after a reorgan
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
+from time import monotonic
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,8 @@ from chassis.text import fold
 
 LEVELS = ("province", "district", "commune", "village")
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+KNOWN_SECONDS = 10.0
+MOST_KNOWN = 20_000
 
 
 class UnknownUnit(DomainError):
@@ -81,6 +84,22 @@ async def find(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit |
     return _unit(row) if row else None
 
 
+async def current(tx: AsyncSession, code: str) -> Unit | None:
+    """The unit that `code` names today, or None. What was found is remembered for some seconds, like a late event."""
+    known: dict[str, tuple[Unit, float]] = tx.info.setdefault("kept", {}).setdefault("units", {})
+    found, at, day = known.get(code), monotonic(), today()
+    if found is not None and at - found[1] < KNOWN_SECONDS:
+        unit = found[0]
+        if unit.valid_from <= day and (unit.valid_to is None or unit.valid_to > day):
+            return unit
+    there = await find(tx, code, day)
+    if there is not None:
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[code] = (there, at)
+    return there
+
+
 async def get(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit:
     """The unit that `code` names on `as_of`; raises UnknownUnit."""
     unit = await find(tx, code, as_of)
@@ -96,8 +115,11 @@ async def children(tx: AsyncSession, code: str, as_of: date | None = None) -> li
 
 
 async def breadcrumb(tx: AsyncSession, unit: Unit) -> list[Unit]:
-    """The units from the province down to `unit` itself, in one query."""
-    query = sa.select(unit_table).where(unit_table.c.code.in_(unit.codes), _valid(today()))
+    """The units from the province down to `unit` itself, in one query; of an ended unit those of its last day."""
+    day = today()
+    if unit.valid_to is not None and unit.valid_to <= day:
+        day = unit.valid_to - timedelta(days=1)
+    query = sa.select(unit_table).where(unit_table.c.code.in_(unit.codes), _valid(day))
     by_code = {r.code: _unit(r) for r in await tx.execute(query)}
     return [by_code[c] for c in unit.codes if c in by_code]
 
@@ -145,6 +167,7 @@ async def project(tx: AsyncSession, unit: Unit, sequence: int = 0) -> None:
         "path": unit.path,
         "sequence": sequence,
     }
+    tx.info.get("kept", {}).pop("units", None)
     statement = insert(unit_table).values(values)
     updated = {k: statement.excluded[k] for k in values if k not in ("code", "valid_from")}
     await tx.execute(

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Awaitable, Callable, Coroutine
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from enum import Enum
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, params
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message
+from starlette.routing import BaseRoute
+from starlette.types import Message, Receive, Scope, Send
 
 from chassis import auth, idempotency, problems, telemetry
 from chassis.db import Sessions as _Sessions
@@ -47,28 +51,28 @@ class RouteOptions:
     csrf: bool = True
 
 
-def _limited(request: Request, limit: int) -> Request:
-    """The same request whose body refuses to grow past `limit` bytes."""
+def _limit(request: Request, limit: int) -> None:
+    """Have the body of `request` refuse to grow past `limit` bytes."""
     declared = request.headers.get("content-length")
-    seen = 0
+    seen, more = 0, request.receive
 
     async def receive() -> Message:
         nonlocal seen
-        message = await request.receive()
+        message = await more()
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
             if seen > limit or (declared and declared.isdigit() and int(declared) > limit):
-                await _drain(request, seen, message.get("more_body", False))
+                await _drain(more, seen, message.get("more_body", False))
                 raise TooLarge(limit=limit)
         return message
 
-    return Request(request.scope, receive, request._send)
+    request._receive = receive
 
 
-async def _drain(request: Request, seen: int, more: bool) -> None:
+async def _drain(receive: Receive, seen: int, more: bool) -> None:
     """Read on without keeping, up to a bound, so that the client gets to read the refusal."""
     while more and seen < DRAIN_BYTES:
-        message = await request.receive()
+        message = await receive()
         if message["type"] != "http.request":
             return
         seen += len(message.get("body", b""))
@@ -92,10 +96,12 @@ async def _principal(request: Request) -> auth.Principal | None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated
-        principal = await verifier.verify(token.strip())
+        request.state.token = token.strip()
+        principal = await verifier.verify(request.state.token)
     elif SESSION_COOKIE in request.cookies:
+        request.state.token = request.cookies[SESSION_COOKIE]
         try:
-            principal = await verifier.verify(request.cookies[SESSION_COOKIE])
+            principal = await verifier.verify(request.state.token)
         except Unauthenticated:
             # A session that has run out is nobody: public pages stay readable and others ask to sign in.
             principal = None
@@ -108,14 +114,13 @@ async def _principal(request: Request) -> auth.Principal | None:
 def _check_application(principal: auth.Principal, request: Request) -> None:
     """Refuse the token of an application that a person let see who they are, but not act for them.
 
-    Such a token carries the person as subject, and most routes ask for roles only. So it opens nothing but a JSON API
-    for which it has a scope by name, whose routes then ask for it.
+    Such a token carries the person as subject, and most routes ask for roles only. So it opens nothing but routes of a
+    JSON API that name the one scope they need (`ApiRouter`), to a token that has it.
     """
     if principal.kind != "person" or auth.ALL_SCOPES in principal.scopes:
         return
-    service = request.app.state.runtime.settings.name
-    if request.state.wants_page or not any(scope.startswith(f"{service}.") for scope in principal.scopes):
-        raise auth.ScopeMissing(scope=auth.ALL_SCOPES)
+    if not request.state.needed_scope or request.state.needed_scope not in principal.scopes:
+        raise auth.ScopeMissing(scope=request.state.needed_scope or auth.ALL_SCOPES)
 
 
 async def _check_csrf(request: Request) -> None:
@@ -160,10 +165,118 @@ async def _request_hash(request: Request) -> bytes:
     return digest.digest()
 
 
+class _WhileSignedIn(Response):
+    """A stream of events that ends with the session or token it was opened with; the browser may then ask again."""
+
+    def __init__(self, stream: Response, verifier: auth.Verifier, token: str) -> None:
+        self.status_code, self.raw_headers, self.background = stream.status_code, stream.raw_headers, None
+        self._stream, self._verifier, self._token = stream, verifier, token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with self._verifier.while_good(self._token):
+                await self._stream(scope, receive, send)
+        except Unauthenticated:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _bounded(request: Request, response: Response) -> Response:
+    """`response`, or where it has no end and somebody signed in asked for it, one that ends with the sign-in."""
+    kind = response.headers.get("content-type", "")
+    if not kind.startswith("text/event-stream") or getattr(request.state, "principal", None) is None:
+        return response
+    return _WhileSignedIn(response, request.app.state.runtime.verifier, request.state.token)
+
+
+Provider = Callable[[Request], Awaitable[Any]]
+
+
+def _provider(of: inspect.Parameter) -> Provider | None:
+    """How to make the value of a parameter out of the request alone; None where it takes FastAPI to make it."""
+    found = [m for m in getattr(of.annotation, "__metadata__", ()) if type(m) is params.Depends]
+    make = found[0].dependency if len(found) == 1 else None
+    if make is None or not inspect.iscoroutinefunction(make):
+        return None
+    needs = inspect.signature(make, eval_str=True).parameters
+    if [need.annotation for need in needs.values()] == [Request]:
+        return make
+    inner = {name: _provider(need) for name, need in needs.items()}
+    if not all(inner.values()):
+        return None
+
+    async def provide(request: Request) -> Any:
+        return await make(**{name: await of(request) for name, of in inner.items() if of is not None})
+
+    return provide
+
+
+def depends_on(of: inspect.Parameter, make: Callable[..., Any]) -> bool:
+    """Whether the value of a parameter is made by `make`, or of something that is."""
+    for found in getattr(of.annotation, "__metadata__", ()):
+        inner = found.dependency if type(found) is params.Depends else None
+        if inner is make:
+            return True
+        if inner is None or isinstance(inner, type):
+            continue
+        if any(depends_on(need, make) for need in inspect.signature(inner, eval_str=True).parameters.values()):
+            return True
+    return False
+
+
+def _providing(endpoint: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Provider]]:
+    """`endpoint` as FastAPI shall see it, and what the route itself provides to it.
+
+    Transaction and principal are made of nothing but the request. FastAPI's way to dependencies is general, and for
+    these it took a tenth of a request's time; so the route makes them, and FastAPI sees an endpoint without them.
+    """
+    if not inspect.iscoroutinefunction(endpoint):
+        return endpoint, {}
+    signature = inspect.signature(endpoint, eval_str=True)
+    found = {name: _provider(of) for name, of in signature.parameters.items()}
+    providers = {name: provider for name, provider in found.items() if provider is not None}
+    if not providers:
+        return endpoint, {}
+    rest = [of for name, of in signature.parameters.items() if name not in providers]
+    own = next((of.name for of in rest if of.annotation is Request), None)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    if own is None:
+        rest.append(inspect.Parameter("request", keyword, annotation=Request))
+
+    @wraps(endpoint)
+    async def provided(**given: Any) -> Any:
+        request: Request = given[own] if own is not None else given.pop("request")
+        return await endpoint(**given, **request.state.provided)
+
+    seen = signature.replace(parameters=[of.replace(kind=keyword) for of in rest])
+    provided.__signature__ = seen  # type: ignore[attr-defined]  # functions take attributes, and inspect asks for it.
+    return provided, providers
+
+
+class SignedIn(Enum):
+    """Whether a route asks who its caller is."""
+
+    NEVER = "never"
+    MAYBE = "maybe"
+    ALWAYS = "always"
+
+    @classmethod
+    def of(cls, endpoint: Callable[..., Any]) -> SignedIn:
+        asked = inspect.signature(endpoint, eval_str=True).parameters.values()
+        if any(depends_on(of, _me) for of in asked):
+            return cls.ALWAYS
+        return cls.MAYBE if any(depends_on(of, _principal) for of in asked) else cls.NEVER
+
+
 class _Route(APIRoute):
     """A route that owns the transaction of its request."""
 
     wants_page = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        seen, self._providers = _providing(endpoint)
+        self.signed_in = SignedIn.of(endpoint)
+        self.needed_scope = ""
+        super().__init__(path, seen, **kwargs)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         inner = super().get_route_handler()
@@ -182,10 +295,11 @@ class _Route(APIRoute):
     ) -> Response:
         runtime = request.app.state.runtime
         request.state.wants_page = self.wants_page
+        request.state.needed_scope = self.needed_scope
         _refuse_nul(request)
         unsafe = request.method not in SAFE_METHODS
         if unsafe:
-            request = _limited(request, options.max_body or runtime.settings.max_body_bytes)
+            _limit(request, options.max_body or runtime.settings.max_body_bytes)
         try:
             return await self._transact(request, inner, options, unsafe)
         finally:
@@ -197,6 +311,9 @@ class _Route(APIRoute):
     ) -> Response:
         runtime = request.app.state.runtime
         if unsafe:
+            if self.signed_in is SignedIn.ALWAYS:
+                # Before the body: nobody has us read megabytes only to be told to sign in.
+                await _me(request)
             await request.body()
             if options.csrf and (self.wants_page or SESSION_COOKIE in request.cookies):
                 await _check_csrf(request)
@@ -210,6 +327,7 @@ class _Route(APIRoute):
                     telemetry.IDEMPOTENT_REPLAYS.labels(runtime.settings.name).inc()
                     headers = {**stored.headers, "idempotency-replayed": "true"}
                     return Response(stored.body, stored.status, headers)
+            request.state.provided = {name: await make(request) for name, make in self._providers.items()}
             response = await inner(request)
             if claim is not None and response.status_code < 400:
                 kept = {k: v for k, v in response.headers.items() if k in ("content-type", "location")}
@@ -219,7 +337,7 @@ class _Route(APIRoute):
                 await tx.commit()
             else:
                 await tx.rollback()
-        return response
+        return _bounded(request, response)
 
     async def _claim(self, request: Request) -> Claim | None:
         key = request.headers.get("idempotency-key")
@@ -244,6 +362,26 @@ class _Route(APIRoute):
 
 class _PageRoute(_Route):
     wants_page = True
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may call an operation: whether a sign-in is asked for, and by which scope an application comes in."""
+
+    method: str
+    path: str
+    signed_in: SignedIn
+    scope: str
+
+
+def accesses(routes: Iterable[BaseRoute]) -> list[Access]:
+    """Who may call what, of all routes that this module made."""
+    return [
+        Access(method, route.path_format, route.signed_in, route.needed_scope)
+        for route in routes
+        if isinstance(route, _Route)
+        for method in route.methods or ()
+    ]
 
 
 H = TypeVar("H", bound=Callable[..., Any])
@@ -283,10 +421,22 @@ class PageRouter(_Router):
 
 
 class ApiRouter(_Router):
-    """JSON with problem+json errors and an OpenAPI description."""
+    """JSON with problem+json errors and an OpenAPI description.
 
-    def __init__(self, **kwargs: Any) -> None:
+    `reads` and `writes` name the scopes by which partners, and applications on behalf of people, call the routes for
+    reading and for writing; without one an application needs the scope that stands for all a person may do.
+    """
+
+    def __init__(self, *, reads: str = "", writes: str = "", **kwargs: Any) -> None:
         super().__init__(route_class=_Route, responses=problems.RESPONSES, **kwargs)
+        self._scopes = reads, writes
+
+    def add_api_route(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        super().add_api_route(path, endpoint, **kwargs)
+        route = self.routes[-1]
+        if isinstance(route, _Route):
+            reads, writes = self._scopes
+            route.needed_scope = reads if set(route.methods or ()) <= SAFE_METHODS else writes
 
 
 # Coroutines although they wait for nothing: the framework runs plain functions in a thread, which costs every request

@@ -1,4 +1,4 @@
-"""Owns the command line: `xaso up`, `xaso demo`, `xaso doctor`."""
+"""Owns the command line: `xaso up`, `xaso demo`, `xaso doctor`, `xaso units`, `xaso criteria`."""
 
 import asyncio
 import contextlib
@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from launcher import databases
 from launcher import doctor as checks
 from launcher.datadir import DirectoryInUse
 from launcher.jars import JarsMissing
@@ -110,6 +112,36 @@ def doctor(
     else:
         Screen(False).findings(findings)
     raise typer.Exit(1 if any(finding.broken for finding in findings) else 0)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def units(context: typer.Context, data: Data = Path(".data")) -> None:
+    """Administrative units over time: import, preview or apply a reorganisation (`xaso units --help`)."""
+    operator = import_module("services.identity.units.operator")
+    try:
+        code = operator.main(context.args, lambda: databases.settings_of("identity", data))
+    except databases.NoDatabase as trouble:
+        Screen(False).fail(str(trouble))
+        code = 1
+    raise typer.Exit(code)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    add_help_option=False,
+)
+def criteria(context: typer.Context, data: Data = Path(".data")) -> None:
+    """Sets, measures and overlays as documents: lint, diff, show, apply, withdraw, list (`xaso criteria --help`)."""
+    upkeep = import_module("services.indicators.upkeep.command")
+    try:
+        code = upkeep.main(context.args, lambda: databases.settings_of("indicators", data))
+    except databases.NoDatabase as trouble:
+        Screen(False).fail(str(trouble))
+        code = 1
+    raise typer.Exit(code)
 
 
 class Screen:

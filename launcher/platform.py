@@ -112,6 +112,8 @@ class Platform:
             "grpc_port": self.data.ports(f"grpc-{name}")[f"grpc-{name}"],
             "secret": self._secrets.services[name],
             "audit_checkpoints": self.data.path / "audit" / name,
+            # The port is this machine's own; `xaso doctor` reads the figures there.
+            "public_internals": True,
         }
         if name == "media":
             given["mqtt"] = f"mqtt://hub:{self._secrets.hub}@{LOOPBACK}:{self._engines.mqtt.port}"

@@ -19,7 +19,7 @@ from services.ecommerce.channels import channels
 from services.ecommerce.cursors import catalogue_key, catalogue_position, id_key, id_position, product_key
 from services.ecommerce.model import Product, Status
 
-api = ApiRouter(prefix="/api/v1")
+api = ApiRouter(prefix="/api/v1", reads="ecommerce.read")
 
 
 def _settings(request: Request) -> Any:

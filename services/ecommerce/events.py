@@ -42,6 +42,7 @@ def product_message(product: Product, now: datetime) -> events_pb2.Product:
             listing_message(product, listing, now) for listing in product.listings if listing.id not in forgotten
         ],
         live_listings=len(product.live_listings(now)),
+        ocop_stars=product.ocop_stars or 0,
     )
 
 

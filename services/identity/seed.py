@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -85,11 +85,16 @@ async def _sessions(where: Runtime | Settings) -> AsyncIterator[Sessions]:
         await engine.dispose()
 
 
-async def create_admin(settings: Settings, user: str, password: str) -> None:
-    """Make an administrator of the province; raises NameTaken, Invalid."""
+async def create_admin(settings: Settings, user: str, password: str, province: str = PROVINCE) -> None:
+    """Make an administrator of a province; raises NameTaken, Invalid, UnknownUnit.
+
+    On a platform without any unit, those of the province that `xaso up` starts with are loaded; a province elsewhere
+    applies its own first (`xaso units`).
+    """
     async with _sessions(settings) as sessions, sessions.begin() as tx:
-        await load_units(tx)
-        await _person(tx, Desk.of(settings), PEOPLE[0], user, password)
+        if not await units.search(tx, limit=1):
+            await load_units(tx)
+        await _person(tx, Desk.of(settings), replace(PEOPLE[0], unit=province), user, password)
 
 
 async def _people(tx: AsyncSession, desk: Desk, secrets: Mapping[str, Mapping[str, Any]]) -> None:
@@ -109,6 +114,8 @@ async def _person(tx: AsyncSession, desk: Desk, person: Person, user: str, passw
 
 
 async def _partner(tx: AsyncSession, secret: Mapping[str, Any]) -> None:
+    # After a reorganisation the province may be part of another one; who of the partners works there is settled anew.
+    province = await units.find(tx, PROVINCE)
     await clients.ensure(
         tx,
         clients.NewClient(
@@ -117,7 +124,7 @@ async def _partner(tx: AsyncSession, secret: Mapping[str, Any]) -> None:
             name="Doanh nghiệp viễn thông",
             grant_types=("client_credentials",),
             scopes=clients.PARTNER_SCOPES,
-            roles=(("partner", await units.get(tx, PROVINCE)),),
+            roles=(("partner", province),) if province else (),
         ),
         by=BY,
     )

@@ -6,12 +6,26 @@ import asyncio
 from dataclasses import dataclass, field
 
 from chassis import units
+from chassis.consumer import Consumer, Consumers
+from chassis.db import Sessions
 from chassis.service import Runtime, Service
-from services.indicators import commands, library, live, rpc, web
-from services.indicators.api import api
-from services.indicators.consumers import on
-from services.indicators.live import Live
+from chassis.settings import ServiceSettings
+from services.indicators import commands, web
+from services.indicators.answers import live
+from services.indicators.answers.live import Live
+from services.indicators.criteria import library
+from services.indicators.interchange import backlog
+from services.indicators.reorganisation import carrying
+from services.indicators.routes import rpc
+from services.indicators.routes.api import api
+from services.indicators.routes.exchange import exchange
+from services.indicators.routes.inquiries import inquiries
+from services.indicators.routes.settlements import settlements
 from services.indicators.settings import Settings
+from services.indicators.stream import sink as stream
+from services.indicators.stream.consumers import on
+from services.indicators.upkeep import following
+from services.indicators.upkeep.maintaining import maintaining
 
 
 @dataclass
@@ -27,11 +41,38 @@ async def sequence(runtime: Runtime) -> None:
 
 
 async def calendar(runtime: Runtime) -> None:
-    """Looks whether a new day began: a year's figures begin anew, suspensions begin and end."""
+    """Looks whether a new day began: a year's figures begin anew, suspensions begin and end.
+
+    What came late about units that were reorganised is carried over here, too.
+    """
     while True:
         async with runtime.sessions.begin() as tx:
             await commands.follow_calendar(tx, library.catalogue(), units.today())
+        async with runtime.sessions.begin() as tx:
+            await carrying.catch_up(tx, library.catalogue(), units.today())
         await asyncio.sleep(settings_of(runtime).calendar_seconds)
+
+
+async def imports(runtime: Runtime) -> None:
+    """Applies and undoes imports that are too large for a request."""
+    while True:
+        if not await backlog.work(runtime.sessions, library.catalogue()):
+            await asyncio.sleep(settings_of(runtime).import_poll_seconds)
+
+
+async def criteria(runtime: Runtime) -> None:
+    """Keeps the catalogue of this process the one in force."""
+    await following.follow(runtime.sessions, settings_of(runtime))
+
+
+async def criteria_work(runtime: Runtime) -> None:
+    """Judges units again where sets, measures or overlays changed."""
+    await following.work(runtime.sessions, settings_of(runtime))
+
+
+def follow(settings: ServiceSettings, sessions: Sessions, registry: Consumers) -> Consumer:
+    """The service folds its events as one stream instead of handling them one by one."""
+    return stream.stream(settings, sessions, registry, library.catalogue)
 
 
 def settings_of(runtime: Runtime) -> Settings:
@@ -46,10 +87,12 @@ def service(settings: Settings | None = None) -> Service:
         title="Chỉ tiêu",
         package="services.indicators",
         settings=settings,
-        pages=[web.pages],
-        api=[api],
+        pages=web.routers,
+        api=[api, inquiries, settlements, maintaining, exchange],
         rpcs=rpc.rpcs(settings, watched),
         consumers=on,
-        tasks=[sequence, calendar],
+        make_consumer=follow,
+        tasks=[sequence, calendar, imports, criteria_work],
+        everywhere=[criteria],
         live=watched,
     )

@@ -16,10 +16,15 @@ from chassis import audit, units
 from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
 from chassis.units import Unit
-from services.indicators import criteria as c
-from services.indicators import evaluation, intake, queries, sequencer
-from services.indicators.intake import ObservationRejected, Observed
-from services.indicators.model import AlreadyLifted, UnknownSuspension
+from services.indicators.answers import queries
+from services.indicators.calculation import applying, evaluation, sequencer
+from services.indicators.calculation.evaluation import Judge
+from services.indicators.calculation.model import AlreadyLifted, UnknownSuspension
+from services.indicators.calculation.prepared import prepared
+from services.indicators.calculation.state import State, alone
+from services.indicators.criteria import catalogue as c
+from services.indicators.sources import intake
+from services.indicators.sources.intake import ObservationRejected, Observed
 
 _BELOW = sa.text("""
     SELECT code || '@' || valid_from AS key FROM unit
@@ -38,7 +43,7 @@ _SUSPENSION = sa.text("SELECT * FROM suspension WHERE id = :id FOR UPDATE")
 async def enter(tx: AsyncSession, me: Principal, unit: Unit, observed: Observed, catalogue: c.Catalogue) -> str:
     """One figure entered by an officer of the unit; returns accepted or duplicate, raises ObservationRejected."""
     me.require(STAFF, unit.path)
-    if not observed.evidence and not observed.source:
+    if not observed.proven:
         raise ObservationRejected("evidence_missing")
     receipt = await intake.submit(tx, me, [observed], catalogue)
     if receipt.rejections:
@@ -136,16 +141,17 @@ _UNITS_TURNING = sa.text("""
 async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date) -> int:
     """Bring up to date what depends on the day itself; returns how many items changed.
 
-    A new year empties the figures of the year; suspensions begin and end; units begin and end.
+    A new year (quarter, month) empties its figures; suspensions, units, sets and overlays begin and end. For sets and
+    overlays the units are judged again by the work that follows every change of criteria.
     """
     before = (await tx.execute(_DAY)).scalar_one_or_none()
     if before is not None and before >= today:
         return 0
     changed = 0
-    if before is None or before.year != today.year:
-        yearly = [measure for measure in catalogue.measures.values() if measure.period == "year"]
-        inputs = {code for measure in yearly for code in measure.inputs}
-        asked = {"inputs": sorted(inputs), "reported": [measure.code for measure in yearly]}
+    turned = [m for m in catalogue.measures.values() if m.period is not None and _begins(m.period, before, today)]
+    if turned:
+        inputs = {code for measure in turned for code in measure.inputs}
+        asked = {"inputs": sorted(inputs), "reported": [measure.code for measure in turned]}
         keys = list((await tx.execute(_OF_THE_YEAR, asked)).scalars())
         changed += await evaluation.touch(tx, keys, inputs, f"calendar:{today.year}", catalogue)
     since = before or today
@@ -155,21 +161,38 @@ async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date)
         if criteria and item:
             inputs = catalogue.inputs_of(item)
             changed += await _touch_below(tx, row.path, criteria, inputs, f"calendar:{today}", catalogue)
+    await applying.turn(tx, catalogue, since, today)
     for path in (await tx.execute(_UNITS_TURNING, {"before": since, "today": today})).scalars():
         await sequencer.mark_stale(tx, path)
     await tx.execute(_SET_DAY, {"day": today})
     return changed
 
 
+def _begins(period: c.Period, before: date | None, today: date) -> bool:
+    """Whether a new year, quarter or month has begun since `before`."""
+    if before is None or before.year != today.year:
+        return True
+    if period == "quarter":
+        return (before.month + 2) // 3 != (today.month + 2) // 3
+    return period == "month" and before.month != today.month
+
+
 _HEAPS = """
-    SELECT unit, attribute, source, origin,
-        CASE WHEN period = '' THEN to_char(observed_at AT TIME ZONE 'Asia/Ho_Chi_Minh', 'YYYY')
-             ELSE left(period, 4) END AS year,
-        state, count(*) AS count
+    SELECT unit, attribute, source, origin, heap_period AS year, state, count(*) AS count
     FROM fact
     WHERE NOT withdrawn AND state IS NOT NULL AND attribute = ANY(CAST(:counted AS text[]))
     GROUP BY 1, 2, 3, 4, 5, 6
 """
+# How finely heaps are told apart by time depends on the measures there are.
+_PERIOD = """
+    CASE WHEN period <> '' THEN CASE WHEN attribute = ANY(CAST(:monthly AS text[])) THEN period ELSE left(period, 4) END
+         ELSE to_char(observed_at AT TIME ZONE 'Asia/Ho_Chi_Minh',
+            CASE WHEN attribute = ANY(CAST(:monthly AS text[])) THEN 'YYYY-MM' ELSE 'YYYY' END) END
+"""
+_PLACE_IN_TIME = sa.text(f"""
+    UPDATE fact SET heap_period = {_PERIOD}
+    WHERE attribute = ANY(CAST(:counted AS text[])) AND heap_period <> {_PERIOD}
+""")
 _WRONG_HEAPS = sa.text(f"""
     SELECT count(*) FROM ({_HEAPS}) AS fresh
     FULL JOIN (SELECT * FROM tally WHERE count <> 0) AS kept USING (unit, attribute, source, origin, year, state)
@@ -177,11 +200,12 @@ _WRONG_HEAPS = sa.text(f"""
 """)
 _NO_HEAPS = sa.text("DELETE FROM tally")
 _NEW_HEAPS = sa.text(f"INSERT INTO tally (unit, attribute, source, origin, year, state, count) {_HEAPS}")
-_ALL_KEYS = sa.text("""
-    SELECT code || '@' || valid_from AS key, path FROM unit
-    WHERE level = :level AND valid_from <= :today ORDER BY 1
+_GROUPS = sa.text("""
+    SELECT DISTINCT code, level FROM unit WHERE level <> 'village' AND valid_from <= :today ORDER BY level, code
 """)
-CHUNK = 500
+_ALL_STALE = sa.text("INSERT INTO stale (path) SELECT DISTINCT path FROM unit WHERE valid_from <= :today")
+CHUNK = 200
+"""Communes judged together: bounds how much one statement carries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +219,30 @@ class Rebuilt:
 
 async def rebuild(tx: AsyncSession, catalogue: c.Catalogue) -> Rebuilt:
     """Compute heaps and statuses from the facts alone; intake waits until the transaction ends."""
-    await evaluation.lock_everything(tx)
+    await alone(tx)
     facts = (await tx.execute(sa.text("SELECT count(*) FROM fact"))).scalar_one()
+    ready = prepared(catalogue)
+    monthly = [code for code, grain in ready.grains.items() if grain == "month"]
     counted = {"counted": [a.code for a in catalogue.attributes.values() if a.kind != "count"]}
+    await tx.execute(_PLACE_IN_TIME, {**counted, "monthly": monthly})
     heaps = (await tx.execute(_WRONG_HEAPS, counted)).scalar_one()
     await tx.execute(_NO_HEAPS)
     await tx.execute(_NEW_HEAPS, counted)
-    items = 0
-    for criteria in catalogue.sets.values():
-        inputs = {code for item in criteria.items for code in catalogue.inputs_of(item)}
-        rows = (await tx.execute(_ALL_KEYS, {"level": criteria.level, "today": units.today()})).all()
-        for start in range(0, len(rows), CHUNK):
-            keys = [row.key for row in rows[start : start + CHUNK]]
-            touched = {key: dict.fromkeys(inputs, f"rebuild:{units.today()}") for key in keys}
-            items += await evaluation.recompute(tx, touched, catalogue)
-        for path in {row.path for row in rows}:
-            await sequencer.mark_stale(tx, path)
+    today = units.today()
+    state, items = State(), 0
+    suspended = await evaluation.suspended_on(tx, today)
+    # Communes come first: what lies above looks at what lies below.
+    rows = (await tx.execute(_GROUPS, {"today": today})).all()
+    groups = [row.code for level in ("commune", "district", "province") for row in rows if row.level == level]
+    for start in range(0, len(groups), CHUNK):
+        chunk = groups[start : start + CHUNK]
+        await state.load(tx, chunk, ready)
+        judge = Judge(state, ready, today, suspended)
+        for known in [one for group in chunk for one in state.groups[group] if one.unit.valid_from <= today]:
+            for set_code, level in ready.level.items():
+                if level == known.unit.level:
+                    for code in ready.rows(set_code, known.unit, today):
+                        judge.ask(known, (set_code, code), f"rebuild:{today}")
+        items += await evaluation.finish(tx, judge)
+    await tx.execute(_ALL_STALE, {"today": today})
     return Rebuilt(facts, heaps, items)

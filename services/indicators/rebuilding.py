@@ -7,7 +7,8 @@ import sys
 import sqlalchemy as sa
 
 from chassis.db import Sessions, make_engine
-from services.indicators import commands, library
+from services.indicators import commands
+from services.indicators.criteria import editions, library
 from services.indicators.settings import Settings
 
 
@@ -18,6 +19,7 @@ async def rebuild(settings: Settings | None = None) -> int:
         async with Sessions(engine).begin() as tx:
             # A province's facts take longer than a request may.
             await tx.execute(sa.text("SET LOCAL lock_timeout = 0"))
+            await editions.refresh(tx)
             found = await commands.rebuild(tx, library.catalogue())
     finally:
         await engine.dispose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -26,8 +28,15 @@ class Settings(ServiceSettings):
     calendar_seconds: float = Field(
         default=3600.0, description="Seconds between looks at the calendar: a new year, a suspension that ends."
     )
+    import_poll_seconds: float = Field(
+        default=1.0, description="Longest wait, in seconds, before a large file import begins in the background."
+    )
     submit_batch: int = Field(default=500, description="Observations committed together while a stream comes in.")
     submit_wait_seconds: float = Field(
         default=0.2, description="Longest time, in seconds, an observation waits for others before it is committed."
     )
     submit_max: int = Field(default=1_000_000, description="Most observations in one call of Submit.")
+    map_file: Path | None = Field(
+        default=None,
+        description="GeoJSON (WGS 84) of units' outlines or points, `properties.code` naming the unit; none: tiles.",
+    )

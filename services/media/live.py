@@ -17,7 +17,7 @@ from services.media import access
 from services.media.speakers import queries
 from services.media.speakers.api import UnitQuery
 
-api = ApiRouter(prefix="/api/v1")
+api = ApiRouter(prefix="/api/v1", reads=access.READ)
 
 _POLL_SECONDS = 1.0
 _COMMENT_EVERY = 15

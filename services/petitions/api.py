@@ -47,9 +47,9 @@ from services.petitions.texts import (
     VillageCode,
 )
 
-api = ApiRouter(prefix="/api/v1", tags=["petitions"])
-
 READ_SCOPE = "petitions.read"
+
+api = ApiRouter(prefix="/api/v1", tags=["petitions"], reads=READ_SCOPE, writes=commands.WRITE_SCOPE)
 Id = Annotated[str, Path(max_length=40, description="UUID, or the code on the receipt (PA-2026-000123).")]
 
 

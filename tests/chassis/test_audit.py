@@ -188,6 +188,22 @@ async def test_sealers_take_turns(log: Log) -> None:
     assert await log.findings() == []
 
 
+async def test_checkpoints_of_several_processes_are_numbered_in_one_line(log: Log) -> None:
+    """Each process of a service seals and notes; none makes a key or a number of its own, none is read half."""
+    processes = [Checkpoints.of(log.settings) for _ in range(8)]
+    assert all(processes)
+
+    def note(at: int) -> None:
+        for step in range(5):
+            processes[at].append(100 * at + step + 1, bytes([at, step]) * 16)
+            assert processes[at].load()[1] == []
+
+    await asyncio.gather(*(asyncio.to_thread(note, at) for at in range(8)))
+    noted, trouble = log.checkpoints.load()
+    assert trouble == []
+    assert [checkpoint.number for checkpoint in noted] == list(range(1, 41))
+
+
 async def test_the_sealer_runs_until_it_is_cancelled_and_leaves_a_checkpoint(log: Log) -> None:
     sealer = Sealer(log.settings, log.sessions, interval=0.02, every=3600.0)
     task = asyncio.create_task(sealer.run())

@@ -267,8 +267,7 @@ async def test_a_consumer_stops_rather_than_set_everything_aside(
         async with service.tx() as tx:
             assert await tx.scalar(sa.select(sa.func.count()).select_from(dead_letter_table)) == 3
             assert await tx.scalar(sa.select(sa.func.count()).select_from(inbox_table)) == 0
-        ready = (await service.client.get("/ledger/readyz")).json()
-        assert "dead letters" in ready["checks"]["consumer"]
+        assert "dead letters" in (await service.runner.checks())["consumer"]
 
 
 async def test_republishing_fills_a_broker_and_doubles_nothing(ledger: Running) -> None:

@@ -66,16 +66,21 @@ async def test_without_its_database_a_service_says_503_and_comes_back(postgres_o
 async def test_sigterm_lets_a_request_under_way_finish(
     database: Callable[[str], str], kafka: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    """The answer of a slow request still comes, its effect is committed, and the process ends with 0."""
+    """The answer of a slow request still comes, its effect is committed, and the process ends with 0.
+
+    Meanwhile its figures are on the operator's port and not on the web port.
+    """
     url = database("stopping")
-    with socket.socket() as found:
+    with socket.socket() as found, socket.socket() as other:
         found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
+        other.bind(("127.0.0.1", 0))
+        port, metrics_port = found.getsockname()[1], other.getsockname()[1]
     environment = {
         "LEDGER_DATABASE_URL": url,
         "LEDGER_KAFKA": kafka.bootstrap,
         "LEDGER_TOPIC_PREFIX": "stopping-",
         "LEDGER_PORT": str(port),
+        "LEDGER_METRICS_PORT": str(metrics_port),
         "LEDGER_JWKS_JSON": json.dumps(JWKS),
     }
     process = start_writer(environment, tmp_path / "log")
@@ -89,6 +94,10 @@ async def test_sigterm_lets_a_request_under_way_finish(
                     return False
 
             await eventually(up, seconds=60)
+            inside = f"http://127.0.0.1:{metrics_port}"
+            assert "xaso_http_requests_in_flight" in (await client.get(f"{inside}/metrics")).text
+            assert (await client.get(f"{inside}/readyz")).json()["checks"]["database"] == "ok"
+            assert (await client.get("/ledger/metrics")).status_code == 404
             blocker = sa.ext.asyncio.create_async_engine(url)
             async with blocker.connect() as connection:
                 # The table is locked, so that the request is surely under way when the signal comes.

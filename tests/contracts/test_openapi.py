@@ -6,7 +6,9 @@ The inputs are Schemathesis's: some fit the description and some do not; half of
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +31,7 @@ from chassis.service import Runner, origin, web_server
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
 from tests.contracts.services import NAMES, made
 from tests.contracts.walk import A_VILLAGE, OWNERS, A, Made, Stage
+from tests.support.running import bearer
 from tests.support.waiting import eventually
 
 EXAMPLES = 12
@@ -120,6 +123,47 @@ def test_every_operation_says_what_it_does_and_how_it_refuses(name: str) -> None
             assert {"type", "title", "status", "detail", "code"} <= set(refusal["required"]), place
             succeeds = [code for code in operation["responses"] if code.startswith("2")]
             assert succeeds, place
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_every_operation_says_who_may_call_it(stages: dict[str, Stage], name: str) -> None:
+    """The ways to sign in are described, and what is said to need none or one is so: asked without any sign-in."""
+    document = DOCUMENTS[name]
+    schemes = document["components"]["securitySchemes"]
+    flows = {flow: of for scheme in schemes.values() for flow, of in scheme.get("flows", {}).items()}
+    assert flows.keys() == {"authorizationCode", "clientCredentials"}
+    assert all(flow["tokenUrl"].endswith("/identity/token") for flow in flows.values())
+    assert (schemes["bearer"]["scheme"], schemes["session"]["in"]) == ("bearer", "cookie")
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            place, ways = f"{method.upper()} {path}", operation["security"]
+            for way in ways:
+                for scheme, scopes in way.items():
+                    offered = [s for flow in schemes[scheme].get("flows", {}).values() for s in flow["scopes"]]
+                    assert set(scopes) <= set(offered), place
+            if path.endswith(STREAMS) and {} in (ways or [{}]):
+                continue
+            filled = re.sub(r"{[^}]*}", str(uuid.uuid4()), path)
+            answer = await stages[name].ask({}, method.upper(), filled)
+            assert (answer.status_code == 401) == (bool(ways) and {} not in ways), (place, answer.status_code)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_an_application_comes_in_by_the_scope_that_is_named(stages: dict[str, Stage], name: str) -> None:
+    """A person let it use one scope: it opens the operations that name it, and none of the others."""
+    document = DOCUMENTS[name]
+    everything = document["components"]["securitySchemes"]["partners"]["flows"]["clientCredentials"]["scopes"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if not operation["security"]:
+                continue
+            named = {s for way in operation["security"] for s in way.get("partners", ())}
+            filled = re.sub(r"{[^}]*}", str(uuid.uuid4()), path)
+            for scope in {*everything, f"{name}.read", f"{name}.anything"} - named:
+                who = bearer(("admin", A.path), scope=f"openid {scope}", client_id="app")
+                answer = await stages[name].ask(who, method.upper(), filled)
+                assert answer.status_code == 403, (method, path, scope)
+                assert answer.json()["code"] == "scope_missing", (method, path, scope)
 
 
 def attack(url: str, name: str, path: str, method: str, arranged: Made) -> None:

@@ -80,6 +80,14 @@ def _observation(_made: Made) -> Message:
     return observation
 
 
+def _stream(made: Made) -> list[Message]:
+    item = indicators_pb2.StreamItem(position=1, observation=_observation(made))
+    return [
+        indicators_pb2.SubmitStreamRequest(open=indicators_pb2.StreamOpen(stream="walk")),
+        indicators_pb2.SubmitStreamRequest(item=item),
+    ]
+
+
 def _report(_made: Made) -> Message:
     return petitions_pb2.FileRequest(
         commune=A.code, category="dien_nuoc", description="Mất nước từ sáng, cả xóm không có nước.", channel="partner"
@@ -121,7 +129,10 @@ CASES = {
         ),
         Case("CameraService/List", lambda m: media_pb2.ListCamerasRequest(unit=A.code), owner=OWNER),
     ),
-    "indicators": (Case("ObservationService/Submit", _observation, owner=OWNER),),
+    "indicators": (
+        Case("ObservationService/Submit", _observation, owner=OWNER),
+        Case("ObservationService/SubmitStream", _stream, owner=OWNER),
+    ),
 }
 ALL = [(name, case) for name, cases in CASES.items() for case in cases]
 MODULES = {
@@ -172,6 +183,15 @@ async def call(stage: Stage, method: str, request: Any, who: Headers) -> tuple[g
     async with grpc.aio.insecure_channel(target) as channel:
         codec = {"request_serializer": lambda m: m.SerializeToString(), "response_deserializer": output.FromString}
         try:
+            if descriptor.client_streaming and descriptor.server_streaming:
+                while True:
+                    both = channel.stream_stream(method, **codec)(iter(request), timeout=20, metadata=metadata)
+                    try:
+                        return grpc.StatusCode.OK, [answer async for answer in both][-1]
+                    except grpc.aio.AioRpcError as error:
+                        # The client's own words where the server's refusal met it while it was still writing.
+                        if error.details() != "Internal error from Core":
+                            raise
             if descriptor.client_streaming:
                 streaming = channel.stream_unary(method, **codec)
                 return grpc.StatusCode.OK, await streaming(iter([request]), timeout=20, metadata=metadata)
@@ -189,6 +209,8 @@ def denied(status: grpc.StatusCode, answer: Any) -> bool:
     """Refused as a whole, or, where observations are judged one by one, every single one of them."""
     if status is grpc.StatusCode.OK and isinstance(answer, indicators_pb2.SubmitResponse):
         return (answer.accepted, answer.duplicate, answer.rejected) == (0, 0, 1)
+    if status is grpc.StatusCode.OK and isinstance(answer, indicators_pb2.SubmitStreamResponse):
+        return (answer.accepted, answer.duplicate, len(answer.rejections)) == (0, 0, 1)
     return status in REFUSALS
 
 

@@ -240,8 +240,7 @@ def described(running: Running) -> set[str]:
 EVERYWHERE = {
     "GET /openapi.json": "the description of the API, without data",
     "GET /healthz": "says that the process lives",
-    "GET /readyz": "says what the process waits for, without data",
-    "GET /metrics": "figures of the process, nothing of a unit or a person",
+    "GET /readyz": "says whether the process is ready, and no more",
 }
 """Routes of the chassis that every service has, open to everybody."""
 

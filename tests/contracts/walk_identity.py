@@ -68,6 +68,7 @@ OPEN = {
     f"GET {API}/me": "says what the token of the request itself says",
     f"GET {API}/units": "administrative units are public",
     f"GET {API}/units/{{code}}": "administrative units are public",
+    f"GET {API}/units/{{code}}/history": "administrative units are public, also those that ended",
     f"GET {API}/teams": "teams and their counts are public figures",
     f"GET {API}/teams/{{team_id}}": "teams and their counts are public figures",
     f"GET {API}/directory": "staff who agreed to be listed",

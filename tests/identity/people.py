@@ -43,6 +43,6 @@ async def sign_in(browser: httpx.AsyncClient, who: str, password: str | None = N
     form = {
         "login": login["user"],
         "password": password or login["password"],
-        "csrf_token": browser.cookies["xaso_csrf"],
+        "csrf_token": browser.cookies.get("__Host-xaso_csrf") or browser.cookies["xaso_csrf"],
     }
     return await browser.post("/identity/login", data=form, headers={"accept": "text/html"})

@@ -132,7 +132,7 @@ async def test_over_https_the_session_cookie_is_secure(database: Any) -> None:
             transport=httpx.ASGITransport(app=origin([run.runner])), base_url="https://xaso.test"
         ) as browser:
             answer = await sign_in(browser, "officer")
-    cookie = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("xaso_session="))
+    cookie = next(c for c in answer.headers.get_list("set-cookie") if c.startswith("__Host-xaso_session="))
     assert "secure" in {f.strip().lower() for f in cookie.split(";")}
 
 

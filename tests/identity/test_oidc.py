@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from joserfc import jwt
 
-from chassis.auth import TokenInvalid, TokenSource
-from chassis.db import now
+from chassis.auth import SessionEnded, TokenInvalid, TokenSource
+from chassis.db import audit_table, now
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
 from services.identity.oidc import clients
@@ -256,6 +256,36 @@ async def test_an_application_token_holds_no_more_than_was_allowed(live: Live, s
     assert not me.has_scope("identity.units.read"), "only `xaso` lends an application the person's own rights"
 
 
+async def noted(live: Live, action: str) -> list[Any]:
+    """The lines of the audit log about `action`, oldest first."""
+    async with live.run.tx() as tx:
+        c = audit_table.c
+        return list((await tx.execute(sa.select(audit_table).where(c.action.like(action)).order_by(c.id))).all())
+
+
+async def test_what_ends_an_applications_tokens_is_on_record_and_ends_them(live: Live, shop: httpx.AsyncClient) -> None:
+    """Whom, which client, when; the access token of a thief who used the refresh token first counts no longer."""
+    tokens = await Flow(shop).tokens()
+    verifier = live.run.runner.runtime.verifier
+    me = await verifier.verify(tokens["access_token"])
+    before = len(await noted(live, "refresh_token.reused"))
+    stolen = (await refresh(shop, tokens["refresh_token"])).json()
+    for _ in range(2):
+        assert error(await refresh(shop, tokens["refresh_token"])) == "invalid_grant"
+    rows = (await noted(live, "refresh_token.reused"))[before:]
+    assert [(row.actor, row.target, row.detail) for row in rows] == [("system", me.subject, {"client": "app"})]
+    await verifier.refresh_ended()
+    with pytest.raises(SessionEnded):
+        await verifier.verify(stolen["access_token"])
+    other = await Flow(shop).tokens()
+    await verifier.verify(other["access_token"])
+    await shop.post("/identity/revoke", data={"token": other["refresh_token"], "client_id": "app"})
+    assert (await noted(live, "app_tokens.revoked"))[-1].target == me.subject
+    await verifier.refresh_ended()
+    with pytest.raises(SessionEnded):
+        await verifier.verify(other["access_token"])
+
+
 async def test_either_token_revokes_the_family(shop: httpx.AsyncClient) -> None:
     for kind in ("refresh_token", "access_token"):
         tokens = await Flow(shop).tokens()
@@ -312,3 +342,9 @@ async def test_a_person_may_say_no(live: Live) -> None:
         tokens = (await flow.redeem(returned(yes)["code"])).json()
         assert "refresh_token" not in tokens
         assert "id_token" in tokens
+    rows = await noted(live, "app_consent.%")
+    assert [row.action for row in rows] == ["app_consent.refused", "app_consent.given"]
+    assert {row.target for row in rows} == {"third"}
+    me = await live.run.runner.runtime.verifier.verify(tokens["access_token"])
+    assert {row.actor for row in rows} == {me.subject}
+    assert rows[1].detail == {"scopes": ["openid"]}

@@ -15,10 +15,11 @@ from xaso.identity.v1 import events_pb2 as identity
 from chassis.consumer import Event
 from chassis.db import new_id
 from chassis.units import Unit
-from services.indicators import library, sequencer
 from services.indicators.app import service
-from services.indicators.consumers import on
+from services.indicators.calculation import sequencer
+from services.indicators.criteria import library
 from services.indicators.settings import Settings
+from services.indicators.stream.consumers import on
 from tests.support.running import Running, commune, ladder, running, settings_for, village
 
 _numbers = itertools.count(1)

@@ -16,8 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from chassis.db import is_transient
 from chassis.units import Unit
-from services.indicators import commands, engine, ledger, library
-from services.indicators.engine import Fact, Outcome, Ratio, Value
+from services.indicators import commands
+from services.indicators.calculation import engine, ledger
+from services.indicators.calculation.engine import Fact, Outcome, Ratio, Value
+from services.indicators.criteria import library
 from services.indicators.rebuilding import rebuild
 from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage

@@ -9,9 +9,10 @@ from fractions import Fraction
 
 import pytest
 
-from services.indicators import criteria as c
-from services.indicators import engine, library
-from services.indicators.engine import Fact, Figure, Outcome, Ratio
+from services.indicators.calculation import engine
+from services.indicators.calculation.engine import Fact, Figure, Outcome, Ratio
+from services.indicators.criteria import catalogue as c
+from services.indicators.criteria import library
 
 TODAY = date(2026, 11, 22)
 NOON = datetime(2026, 11, 22, 5, tzinfo=UTC)

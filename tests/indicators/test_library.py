@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.indicators import library
-from services.indicators.library import BadDefinition
+from services.indicators.criteria import library
+from services.indicators.criteria.library import BadDefinition
 
 
 def edited(tmp_path: Path, file: str, old: str, new: str) -> BadDefinition:
@@ -34,6 +34,7 @@ def test_the_nine_rows_of_the_decision_are_there() -> None:
 
 
 SET = "sets/hd-288-2023.yaml"
+MEASURES = "measures/village.yaml"
 
 
 @pytest.mark.parametrize(
@@ -52,10 +53,10 @@ SET = "sets/hd-288-2023.yaml"
         (SET, "needs: all", "needs: all\nneeds: all", "(whole file)", "written twice"),
         (SET, "needs: all", "needs: all\nextra: 1", "(whole file)", "extra"),
         (SET, "needs: all", "needs: [all", "YAML", "expected"),
-        ("measures.yaml", "states: [working]", "states: [humming]", "measures[1].counted.when", "no state 'humming'"),
-        ("measures.yaml", "register: village.households", "register: x.y", "measures[5].counted.register", "unknown"),
-        ("measures.yaml", "code: household.fibre", "code: camera.watch", "attributes[6].code", "two attributes"),
-        ("measures.yaml", "prefer: [counted, staff, partner]", "prefer: [nobody]", "measures[0].prefer[0]", "allowed"),
+        (MEASURES, "states: [working]", "states: [humming]", "measures[1].counted.when", "no state 'humming'"),
+        (MEASURES, "register: village.households", "register: x.y", "measures[5].counted.register", "unknown"),
+        (MEASURES, "code: household.fibre", "code: camera.watch", "attributes[6].code", "already taken"),
+        (MEASURES, "prefer: [counted, staff, partner]", "prefer: [nobody]", "measures[0].prefer[0]", "allowed"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(

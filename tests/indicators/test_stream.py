@@ -133,7 +133,7 @@ async def test_a_reader_that_comes_back_gets_what_it_missed_and_nothing_twice(st
 
 async def test_concurrent_writers_leave_no_gap_for_a_reader(stage: Served) -> None:
     villages = [await stage.new_village() for _ in range(6)]
-    async with listening(stage, unit="11074") as lines:
+    async with listening(stage, unit="11074", set="hd-288-2023") as lines:
         while (await anext(lines)) != ": .":
             pass
 
@@ -186,7 +186,9 @@ async def test_watch_streams_changes_and_resumes_from_its_token(stage: Served) -
     async with grpc.aio.insecure_channel(f"127.0.0.1:{stage.running.runner.grpc_port}") as channel:
         stub = stubs.ComplianceServiceStub(channel)
         await flip(stage, unit, "ready")
-        watch = stub.Watch(pb.WatchRequest(unit=unit.code, resume_token="0"), timeout=30, metadata=metadata())
+        watch = stub.Watch(
+            pb.WatchRequest(unit=unit.code, set="hd-288-2023", resume_token="0"), timeout=30, metadata=metadata()
+        )
         first = await watch.read()
         assert (first.unit, first.item, first.after, first.value.flag) == (unit.code, "288.2", "met", True)
         await flip(stage, unit, "lost")
@@ -194,7 +196,9 @@ async def test_watch_streams_changes_and_resumes_from_its_token(stage: Served) -
         assert (second.before, second.after) == ("met", "unmet")
         watch.cancel()
         again = stub.Watch(
-            pb.WatchRequest(unit=unit.code, resume_token=first.resume_token), timeout=30, metadata=metadata()
+            pb.WatchRequest(unit=unit.code, set="hd-288-2023", resume_token=first.resume_token),
+            timeout=30,
+            metadata=metadata(),
         )
         assert (await again.read()).resume_token == second.resume_token
         again.cancel()

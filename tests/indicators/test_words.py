@@ -6,13 +6,15 @@ import re
 from pathlib import Path
 
 from chassis.i18n import Translations
-from services.indicators import intake, views
+from services.indicators import views
+from services.indicators.sources import intake
+from services.indicators.views import wording
 
-FOLDER = Path(views.__file__).parent
+FOLDER = Path(intake.__file__).parent
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 CALLS = (
     rf"\b_\(\s*{LITERAL}",
-    rf"message(?:: ClassVar\[str\])? = {LITERAL}",
+    rf"(?m)^    message(?:: ClassVar\[str\])? = {LITERAL}",
     rf"message_={LITERAL}",
     rf"flash={LITERAL}",
 )
@@ -21,9 +23,9 @@ CALLS = (
 def test_every_sentence_has_its_english() -> None:
     known = Translations.load(FOLDER / "locale")
     said = {words for _, words in intake.REASONS.values()}
-    for table in (views.STATE_WORDS, views.LEVEL_WORDS, views.STATUS_WORDS, views.SERVICE_WORDS):
+    for table in (views.STATE_WORDS, views.LEVEL_WORDS, views.STATUS_WORDS, views.SERVICE_WORDS, wording.FEED_WORDS):
         said |= set(table.values())
-    for path in (*FOLDER.glob("*.py"), *(FOLDER / "templates").glob("*.html")):
+    for path in (*FOLDER.rglob("*.py"), *(FOLDER / "templates").glob("*.html")):
         text = path.read_text("utf-8")
         said |= {words for call in CALLS for words in re.findall(call, text)}
     assert len(said) > 100

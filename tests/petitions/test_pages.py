@@ -402,7 +402,7 @@ async def test_what_others_wrote_is_text_on_every_page(app: Running, who: People
 
 
 async def test_other_services_pages_are_not_shadowed_by_codes(app: Running) -> None:
-    for path in ("/petitions/healthz", "/petitions/readyz", "/petitions/metrics", "/petitions/openapi.json"):
+    for path in ("/petitions/healthz", "/petitions/readyz", "/petitions/openapi.json"):
         assert (await app.client.get(path)).status_code == 200, path
     assert (await app.client.get("/petitions/khong-co-trang-nay")).status_code == 404
     described = (await app.client.get("/petitions/openapi.json")).json()

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import audit, units
 from chassis.auth import Grant, Principal, covers
-from chassis.db import now
+from chassis.db import now, unit_table
 from chassis.units import Unit
 from services.identity.accounts.model import (
     GRANTABLE,
@@ -25,6 +25,7 @@ from services.identity.accounts.model import (
     TooManyGrants,
 )
 from services.identity.sessions import endings
+from services.identity.units.model import Succession, UnsettledRole
 
 GRANTERS = tuple(GRANTABLE)
 
@@ -60,12 +61,38 @@ def within(me: Principal) -> sa.ColumnElement[bool]:
     )
 
 
+def unsettled(me: Principal) -> sa.ColumnElement[bool]:
+    """The SQL condition that a grant did not go over in a reorganisation, and that a successor lies in scope of `me`.
+
+    Whoever has the new unit in charge finds the people of the old one by it, and gives them their roles anew.
+    """
+    paths = sorted({g.path for g in me.grants if g.role in GRANTABLE})
+    columns = unit_table.c
+    there = sa.or_(
+        sa.false(), *(sa.or_(columns.path == p, columns.path.startswith(f"{p}/", autoescape=True)) for p in paths)
+    )
+    return RoleGrant.id.in_(
+        sa.select(UnsettledRole.grant_id)
+        .join(
+            Succession,
+            sa.and_(
+                Succession.predecessor == UnsettledRole.unit, Succession.predecessor_from == UnsettledRole.unit_from
+            ),
+        )
+        .join(
+            unit_table,
+            sa.and_(columns.code == Succession.successor, columns.valid_from == Succession.successor_from),
+        )
+        .where(there)
+    )
+
+
 async def in_scope(tx: AsyncSession, me: Principal, account_id: uuid.UUID) -> Account:
     """The account, if it holds or held a role on a unit in the scope of `me`; else NoSuchAccount, as if it were not."""
     query = sa.select(Account).where(
         Account.id == account_id,
         Account.erased_at.is_(None),
-        sa.exists().where(RoleGrant.account_id == Account.id, within(me)),
+        sa.exists().where(RoleGrant.account_id == Account.id, sa.or_(within(me), unsettled(me))),
     )
     account = (await tx.execute(query.with_for_update())).scalar_one_or_none()
     if account is None:

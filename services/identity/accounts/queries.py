@@ -48,14 +48,15 @@ async def in_scope(
     after: uuid.UUID | None = None,
     limit: int = 50,
 ) -> list[AccountRow]:
-    """Accounts that hold a role where `me` may grant, newest first, up to `limit` + 1; two statements in all."""
-    holds = sa.exists().where(
-        RoleGrant.account_id == Account.id,
-        RoleGrant.revoked_at.is_(None),
-        grants.within(me),
-        *([RoleGrant.role == role] if role else []),
-    )
-    query = sa.select(Account).where(Account.erased_at.is_(None), holds)
+    """Accounts that hold a role where `me` may grant, newest first, up to `limit` + 1; two statements in all.
+
+    Those whose role did not go over in a reorganisation are among them until they hold one again.
+    """
+    mine, current = RoleGrant.account_id == Account.id, RoleGrant.revoked_at.is_(None)
+    named = [RoleGrant.role == role] if role else []
+    holds = sa.exists().where(mine, current, grants.within(me), *named)
+    waits = sa.and_(sa.exists().where(mine, grants.unsettled(me), *named), ~sa.exists().where(mine, current))
+    query = sa.select(Account).where(Account.erased_at.is_(None), sa.or_(holds, waits))
     if q:
         like = sa.func.xaso_fold(Account.name).contains(fold(q), autoescape=True)
         query = query.where(sa.or_(like, Account.username.startswith(q.lower(), autoescape=True)))

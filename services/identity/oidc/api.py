@@ -13,6 +13,7 @@ from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from chassis import audit
 from chassis.auth import Principal, Verifier
 from chassis.errors import Unauthenticated
 from chassis.web import ApiRouter, Sessions
@@ -127,10 +128,15 @@ async def _protocol(request: Request, sessions: Sessions, desk: Desk, name: str)
     encoded = (await request.body()).decode("ascii", "replace")
     async with sessions.begin() as tx:
         signer = await desk.keys.signer(tx)
+        noted: list[grants.Noted] = []
 
         def answer(session: Any) -> oauth.Answer:
-            server = oauth.Server(grants.Context(session, signer, desk.settings))
+            server = oauth.Server(grants.Context(session, signer, desk.settings, noted))
             return server.answer(name, request.method, encoded, request.headers)
 
         made = await tx.run_sync(answer)
+        for note in noted:
+            # Whether the client did it or a thief cannot be told, so the line names whom and which client it concerns.
+            told = {"client": note.client}
+            await audit.record(tx, None, action=note.action, target=str(note.account), unit="", detail=told)
     return JSONResponse(dict(made.body or {}), made.status, {**made.headers, **NO_STORE})

@@ -19,6 +19,7 @@ PARTNER_SCOPES = (
     "identity.units.read",
     "identity.teams.read",
     "indicators.observations.write",
+    "indicators.criteria.write",
     "indicators.read",
     "petitions.read",
     "petitions.write",

@@ -6,7 +6,7 @@ Everything here runs inside `AsyncSession.run_sync`, on the synchronous session 
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from chassis.db import new_id, now
 from services.identity.accounts.model import Account, RoleGrant
 from services.identity.oidc.model import AuthorizationCode, Client, RefreshToken, TokenFamily, digest
-from services.identity.sessions import tokens
+from services.identity.sessions import endings, tokens
 from services.identity.sessions.keys import Signer
 from services.identity.settings import Settings
 
@@ -29,12 +29,25 @@ PKCE_METHODS = ["S256"]
 
 
 @dataclass(frozen=True)
+class Noted:
+    """Something for the audit log: what happened to the tokens that a client holds on a person's behalf."""
+
+    action: str
+    account: uuid.UUID
+    client: str
+
+
+@dataclass(frozen=True)
 class Context:
-    """What the grants need of this request: the transaction, the key that signs now, the settings."""
+    """What the grants need of this request: the transaction, the key that signs now, the settings.
+
+    `noted` is what they did that belongs into the audit log; whoever made the context writes it there.
+    """
 
     session: Session
     signer: Signer
     settings: Settings
+    noted: list[Noted] = field(default_factory=list)
 
     def account(self, account_id: uuid.UUID) -> Account | None:
         """The account, if its holder may still sign in."""
@@ -53,13 +66,17 @@ class Context:
             return tokens.Subject(str(account.id), account.name, "person", list(held))
         return tokens.Subject(client.client_id, client.name, "partner", list(held))
 
-    def revoke_family(self, family_id: uuid.UUID) -> None:
-        """End everything that came from one authorization."""
-        self.session.execute(
+    def revoke_family(self, family_id: uuid.UUID, why: str) -> None:
+        """End everything that came from one authorization, its access tokens too; `why` is for the audit log."""
+        ended = self.session.execute(
             sa.update(TokenFamily)
             .where(TokenFamily.id == family_id, TokenFamily.revoked_at.is_(None))
             .values(revoked_at=now())
-        )
+            .returning(TokenFamily.account_id, TokenFamily.client_id)
+        ).one_or_none()
+        if ended is not None:
+            self.session.execute(endings.ending(str(family_id)))
+            self.noted.append(Noted(why, ended.account_id, ended.client_id))
 
 
 class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[misc] # Authlib ships no types.
@@ -101,7 +118,7 @@ class AuthorizationCodeGrant(grants.AuthorizationCodeGrant):  # type: ignore[mis
         if found is None or found.client_id != client.client_id:
             return None
         if found.used_at is not None:
-            context.revoke_family(found.family)
+            context.revoke_family(found.family, "code.reused")
             return None
         return found if found.expires_at > now() else None
 
@@ -129,7 +146,7 @@ class RefreshTokenGrant(grants.RefreshTokenGrant):  # type: ignore[misc] # Authl
             return None
         if found.spent_at is not None:
             # The client or a thief used it before; which one cannot be told, so neither goes on (RFC 9700 §4.14).
-            context.revoke_family(found.family_id)
+            context.revoke_family(found.family_id, "refresh_token.reused")
             return None
         return found
 

@@ -126,7 +126,7 @@ class Revocation(RevocationEndpoint):  # type: ignore[misc] # Authlib ships no t
 
     def revoke_token(self, token: RefreshToken | _AccessToken, request: OAuth2Request) -> None:
         context: Context = self.server.context
-        context.revoke_family(token.family_id)
+        context.revoke_family(token.family_id, "app_tokens.revoked")
 
 
 @dataclass(frozen=True)

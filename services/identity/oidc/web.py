@@ -10,9 +10,11 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from chassis import audit
 from chassis.db import now
 from chassis.errors import DomainError, Kind, Unauthenticated
 from chassis.web import SESSION_COOKIE, Page, PageRouter, Tx
+from services.identity.accounts.commands import as_person
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
 from services.identity.oidc import clients, grants
@@ -72,9 +74,19 @@ async def decide(page: Page, tx: Tx, desk: AtDesk) -> Response:
     made = await _run(tx, desk, asked, lambda server, request: server.consent(request, user))
     if isinstance(made, oauth.Answer):
         return _back(made)
-    if data.get("decision") != "allow":
+    allowed = data.get("decision") == "allow"
+    scopes = made.request.scope.split()
+    await audit.record(
+        tx,
+        as_person(user.account),
+        action="app_consent.given" if allowed else "app_consent.refused",
+        target=made.client.client_id,
+        unit=user.account.home_unit,
+        detail={"scopes": scopes},
+    )
+    if not allowed:
         return await _finish(tx, desk, asked, None)
-    await clients.agree(tx, user.account.id, made.client, made.request.scope.split())
+    await clients.agree(tx, user.account.id, made.client, scopes)
     return await _finish(tx, desk, asked, user)
 
 

@@ -23,11 +23,19 @@ KEPT = timedelta(hours=25)
 """Longer than the longest life a token can be given (24 h) and the leeway of the verifiers together."""
 
 
-async def end(tx: AsyncSession, held_by: str) -> None:
-    """End what was signed until now for an account or a sign-in (its id): the tokens of either count no longer."""
+def ending(held_by: str) -> sa.Executable:
+    """The statement of `end`."""
     statement = insert(EndedSession).values(mark=session_mark(held_by), ended_at=now())
     later = sa.func.greatest(EndedSession.ended_at, statement.excluded.ended_at)
-    await tx.execute(statement.on_conflict_do_update(index_elements=["mark"], set_={"ended_at": later}))
+    return statement.on_conflict_do_update(index_elements=["mark"], set_={"ended_at": later})
+
+
+async def end(tx: AsyncSession, held_by: str) -> None:
+    """End what was signed until now for an account or a sign-in (its id): the tokens of either count no longer.
+
+    An authorization of an application is a sign-in, too: its tokens carry the id of their family.
+    """
+    await tx.execute(ending(held_by))
 
 
 async def end_all(tx: AsyncSession, account_id: uuid.UUID) -> None:

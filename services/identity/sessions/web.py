@@ -88,6 +88,6 @@ async def signed_in(page: Page, tx: Tx, desk: Desk, account: Account, path: str,
         path="/",
         httponly=True,
         samesite="lax",
-        secure=desk.settings.public_url.startswith("https"),
+        secure=desk.settings.https,
     )
     return response

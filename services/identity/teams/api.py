@@ -19,7 +19,7 @@ from services.identity.accounts.api import as_uuid
 from services.identity.teams import commands, queries
 from services.identity.teams.model import Activity, Team
 
-api = ApiRouter(prefix="/api/v1", tags=["teams"])
+api = ApiRouter(prefix="/api/v1", tags=["teams"], reads="identity.teams.read")
 
 Name: Any = Line(120)
 Code: Any = Line(20)

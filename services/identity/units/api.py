@@ -13,9 +13,10 @@ from chassis.paging import After, Limit, decode_cursor, page_of
 from chassis.text import Line
 from chassis.units import Unit
 from chassis.web import ApiRouter, Me, Tx
-from services.identity.units import commands
+from services.identity.units import commands, queries
+from services.identity.units.queries import Related
 
-api = ApiRouter(prefix="/api/v1", tags=["units"])
+api = ApiRouter(prefix="/api/v1", tags=["units"], reads="identity.units.read")
 
 Name: Any = Line(80)
 Code: Any = Line(20)
@@ -55,6 +56,41 @@ class UnitsPage(BaseModel):
 
     items: list[UnitOut]
     next: str | None
+
+
+class RelatedOut(BaseModel):
+    """A unit that came before or after; `share` is the part that went over ("1", "3/5"), null where nobody said."""
+
+    unit: UnitOut
+    share: str | None
+    document: str
+    change_set: str
+    note: str
+
+    @classmethod
+    def of(cls, related: Related) -> RelatedOut:
+        share = None if related.share is None else str(related.share)
+        return cls(
+            unit=UnitOut.of(related.unit),
+            share=share,
+            document=related.document,
+            change_set=related.change_set,
+            note=related.note,
+        )
+
+
+class GenerationOut(BaseModel):
+    """One stretch of validity of a code, with what it came from and what it became."""
+
+    unit: UnitOut
+    predecessors: list[RelatedOut]
+    successors: list[RelatedOut]
+
+
+class HistoryOut(BaseModel):
+    """Every unit that a code has named, the oldest first."""
+
+    generations: list[GenerationOut]
 
 
 class VillageIn(BaseModel):
@@ -100,6 +136,21 @@ async def list_units(
 async def get_unit(tx: Tx, code: CodeInPath, as_of: date | None = None) -> UnitOut:
     """The unit that `code` names on `as_of` (default today)."""
     return UnitOut.of(await units.get(tx, code, as_of))
+
+
+@api.get("/units/{code}/history", response_model=HistoryOut)
+async def unit_history(tx: Tx, code: CodeInPath) -> HistoryOut:
+    """Every unit that `code` has named, with what it came from and what it became, and by which document."""
+    return HistoryOut(
+        generations=[
+            GenerationOut(
+                unit=UnitOut.of(one.unit),
+                predecessors=[RelatedOut.of(r) for r in one.predecessors],
+                successors=[RelatedOut.of(r) for r in one.successors],
+            )
+            for one in await queries.history(tx, code)
+        ]
+    )
 
 
 @api.post("/units", response_model=UnitOut, status_code=201)

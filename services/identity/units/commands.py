@@ -110,6 +110,7 @@ async def enter_village(tx: AsyncSession, me: Principal, new: EnterVillage) -> U
     Its code is `<commune>-<nn>`, the next number without a gap: the commune is locked until the transaction ends, and
     numbers of ended villages are not given out again.
     """
+    await lock_order(tx)
     commune = await units.get(tx, new.commune)
     me.require(STAFF, commune.path)
     if commune.level != "commune":
@@ -157,6 +158,7 @@ async def end_village(tx: AsyncSession, me: Principal, code: str, on: date) -> U
 
 async def _village(tx: AsyncSession, me: Principal, code: str) -> Unit:
     """The village, with its commune locked: who changes it sees what others changed before."""
+    await lock_order(tx)
     found = await units.get(tx, code)
     me.require(STAFF, found.path.rpartition("/")[0] or found.path)
     if found.level != "village":
@@ -174,6 +176,15 @@ async def _villages(tx: AsyncSession, commune: str) -> Sequence[Any]:
 def _refuse_same(villages: Sequence[Any], name: str) -> None:
     if any(fold(v.name) == fold(name) and v.valid_to is None for v in villages):
         raise VillageExists(field="name", name=name)
+
+
+async def lock_order(tx: AsyncSession, *, alone: bool = False) -> None:
+    """Hold the order of units as it is until the transaction ends; `alone` waits for, and keeps out, everybody else.
+
+    Without it a village could be entered under a commune that a reorganisation is just ending.
+    """
+    lock = sa.func.pg_advisory_xact_lock if alone else sa.func.pg_advisory_xact_lock_shared
+    await tx.execute(sa.select(lock(sa.func.hashtext("order-of-units"))))
 
 
 async def _lock(tx: AsyncSession, commune: str) -> None:

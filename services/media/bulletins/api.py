@@ -19,7 +19,7 @@ from services.media.bulletins.model import Bulletin, Progress, Stage, Verdict
 from services.media.speakers.api import UnitCode, UnitQuery
 from services.media.wiring import MediaSettings, id_cursor
 
-api = ApiRouter(prefix="/api/v1")
+api = ApiRouter(prefix="/api/v1", reads=access.READ, writes=access.WRITE)
 
 
 class BulletinIn(BaseModel):

@@ -18,7 +18,7 @@ from services.media.settings import Settings
 from services.media.speakers.api import StretchOut, UnitCode, UnitQuery
 from services.media.wiring import MediaSettings, MediaVault, unit_cursor
 
-api = ApiRouter(prefix="/api/v1")
+api = ApiRouter(prefix="/api/v1", reads=access.READ, writes=access.WRITE)
 
 
 class CameraIn(BaseModel):

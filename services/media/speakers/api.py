@@ -21,7 +21,7 @@ from services.media.speakers import commands, queries, wire
 from services.media.speakers.model import Cluster, Loudspeaker, State
 from services.media.wiring import MediaSettings, MediaVault, code_cursor, unit_cursor
 
-api = ApiRouter(prefix="/api/v1")
+api = ApiRouter(prefix="/api/v1", reads=access.READ, writes=access.WRITE)
 
 UnitQuery = Annotated[str | None, Query(max_length=40, description="Unit code at any level; default: your home unit.")]
 UnitCode = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[0-9A-Za-z-]+$", description="Village code.")]

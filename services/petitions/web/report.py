@@ -139,7 +139,7 @@ def _texts(typed: dict[str, Any]) -> dict[str, str]:
 
 def _remember(page: Page, response: Response, token: str) -> Response:
     """Give the browser the key to its draft, until it is closed."""
-    secure = page.renderer.settings.public_url.startswith("https")
+    secure = page.renderer.settings.https
     response.set_cookie(DRAFT_COOKIE, token, path="/petitions", httponly=True, samesite="lax", secure=secure)
     return response
 

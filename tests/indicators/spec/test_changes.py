@@ -59,14 +59,14 @@ async def test_each_cut_resumes_behind_the_last_id(world: World) -> None:
     (village,) = await world.villages(1)
     for minute in range(8):
         await flip(world, village, minute, met=minute % 2 == 0)
-    async with world.listening(after=0, unit=village.code) as stream:
+    async with world.listening(after=0, unit=village.code, set=SET) as stream:
         whole = await first(stream, 8)
     assert [change.data["after"] for change in whole] == ["met", "unmet"] * 4
     for cut in range(7):
-        async with world.listening(last=whole[cut].id, unit=village.code) as stream:
+        async with world.listening(last=whole[cut].id, unit=village.code, set=SET) as stream:
             assert await first(stream, 7 - cut) == whole[cut + 1 :]
     # The header wins over the address, which a browser keeps when it reconnects.
-    async with world.listening(last=whole[5].id, after=0, unit=village.code) as stream:
+    async with world.listening(last=whole[5].id, after=0, unit=village.code, set=SET) as stream:
         assert await first(stream, 2) == whole[6:]
 
 
@@ -162,7 +162,7 @@ async def test_watch_resumes_from_its_token_without_gap_or_duplicate_while_other
     units = await world.villages(4)
     for unit in units:
         await flip(world, unit, 0, met=True)
-    async with world.listening(after=0, unit=units[0].code) as stream:
+    async with world.listening(after=0, unit=units[0].code, set=SET) as stream:
         (start,) = await first(stream, 1)
     watching = Watching(world, unit=units[0].code, set=SET)
     await asyncio.wait_for(watching.call.initial_metadata(), 20)
@@ -196,7 +196,7 @@ async def test_watch_resumes_from_its_token_without_gap_or_duplicate_while_other
     assert some == whole
     assert [change.after for change in whole] == ["met", "unmet"] * 5
     assert [change.before for change in whole] == ["unmet", "met"] * 5
-    async with world.listening(last=start.id, unit=units[0].code) as stream:
+    async with world.listening(last=start.id, unit=units[0].code, set=SET) as stream:
         told = await first(stream, 11)
     assert [change.data["after"] for change in told][1:] == [change.after for change in whole]
 

@@ -15,6 +15,7 @@ from tests.indicators.spec.world import (
     OFFICIAL,
     SET,
     World,
+    ago,
     audible,
     ended,
     entered,
@@ -71,7 +72,10 @@ async def test_the_sheet_has_exactly_the_promised_keys(world: World) -> None:
     items = {item["code"]: item for item in sheet["items"]}
     assert len(items) == len(sheet["items"]) == 9
     for code, item in items.items():
-        assert set(item) == {"code", "title", "status", "value", "target", "changed_at", "since", "because"}
+        promised = {"code", "title", "status", "value", "target", "changed_at", "since", "because"}
+        # What an overlay does to the row stands beside: nothing lies over this set.
+        assert set(item) == promised | {"overlay", "base_target", "suspended"}
+        assert not any(item[key] for key in ("overlay", "base_target", "suspended"))
         assert item["status"] in STATUSES
         assert TARGETS.get(code, {"flag": True}).items() <= item["target"].items()
         if item["value"] is None:
@@ -128,7 +132,7 @@ async def test_sets_and_the_definition_with_the_measures_of_each_row(world: Worl
         code: "ratio" if row in TARGETS else "flag" for row, codes in MEASURES.items() for code in codes
     }
     for item in definition["items"]:
-        assert set(item) == {"code", "title", "measures", "rule", "target", "feeds"}
+        assert set(item) == {"code", "title", "measures", "rule", "target", "feeds"} | {"group", "overlay"}
         assert set(item["title"]) == {"vi", "en"}
         assert TARGETS.get(item["code"], {"flag": True}).items() <= item["target"].items()
 
@@ -160,11 +164,21 @@ async def test_a_question_that_makes_no_sense_is_answered_as_a_problem(
     assert {"type", "title", "status", "detail", "code"} <= set(answer.json())
 
 
-async def test_an_explanation_is_for_those_who_look_after_the_unit(world: World) -> None:
-    path = f"{API}/units/11086/sets/{SET}/items/288.5/explanation"
-    assert (await world.client.get(path)).status_code == 401
-    assert (await world.client.get(path, headers=bearer(("officer", "30/298/11098")))).status_code in (403, 404)
-    assert (await world.client.get(path, headers=bearer(("officer", "30/298/11086")))).status_code == 200
+async def test_an_explanation_names_ids_only_to_those_who_look_after_the_unit(world: World) -> None:
+    (village,) = await world.villages(1)
+    events = [petition(village, answered_at=ago(hours=1))]
+    await world.publish(*events)
+    await world.take(figure(village, "village.fibre_households", (81, 100)))
+    await world.drained()
+    for row, id in (("288.1", events[0].id), ("288.5", "vienthong/")):
+        path = f"{API}/units/{village.code}/sets/{SET}/items/{row}/explanation"
+        inside = await world.client.get(path, headers=bearer(("officer", "30/298/11086")))
+        assert id in inside.text
+        for headers in ({}, bearer(("officer", "30/298/11098")), bearer(("resident", "30/298/11086"))):
+            outside = await world.client.get(path, headers=headers)
+            assert outside.status_code == 200
+            assert all(not fact["entity"] and not fact["source"]["id"] for fact in outside.json()["facts"])
+            assert outside.json()["measures"][0]["value"] == inside.json()["measures"][0]["value"]
 
 
 async def test_a_code_with_two_validities_is_the_unit_in_force_on_the_day(world: World) -> None:

@@ -1,11 +1,14 @@
 """The ledger's two services: a writer with an API and an outbox, a reader with a consumer."""
 
+import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import sqlalchemy as sa
-from fastapi import Header
+from fastapi import Header, Request, UploadFile
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +20,7 @@ from chassis.errors import DomainError, Kind
 from chassis.service import Service
 from chassis.settings import ServiceSettings
 from chassis.text import Line
-from chassis.web import ApiRouter, MaybeMe, Me, Page, PageRouter, Tx
+from chassis.web import ApiRouter, MaybeMe, Me, MiB, Page, PageRouter, Tx
 
 PACKAGE = "tests.support.ledger"
 
@@ -74,6 +77,33 @@ async def add_mine(tx: Tx, me: Me, entry: NewEntry) -> Answer:
 @api.get("/whoami")
 async def whoami(me: MaybeMe) -> dict[str, str | None]:
     return {"subject": me.subject if me else None}
+
+
+@api.get("/ticks", response_class=StreamingResponse)
+async def ticks(_me: MaybeMe) -> StreamingResponse:
+    """Server-sent events without an end."""
+
+    async def ticking() -> AsyncIterator[bytes]:
+        while True:
+            yield b": tick\n\n"
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(ticking(), media_type="text/event-stream")
+
+
+@api.post("/files", max_body=25 * MiB)
+async def keep_file(_me: Me, file: UploadFile) -> dict[str, int | None]:
+    return {"size": file.size}
+
+
+@api.post("/raw", max_body=25 * MiB)
+async def keep_raw(request: Request, _me: Me) -> dict[str, int]:
+    return {"size": len(await request.body())}
+
+
+@pages.post("/picture", max_body=25 * MiB)
+async def keep_picture(page: Page, _me: Me) -> object:
+    return page.redirect("/ledger/api/v1/whoami", flash=str(len(await page.request.form())))
 
 
 @pages.post("/form")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1exaso/ecommerce/v1/events.proto\x12\x11xaso.ecommerce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\x07Listing\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08valid_to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04live\x18\x06 \x01(\x08\"\xb0\x01\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0bproducer_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0bkey_product\x18\x05 \x01(\x08\x12\x0e\n\x06status\x18\x06 \x01(\t\x12,\n\x08listings\x18\x07 \x03(\x0b\x32\x1a.xaso.ecommerce.v1.Listing\x12\x15\n\rlive_listings\x18\x08 \x01(\x05\"?\n\x10ProductPublished\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"=\n\x0eProductChanged\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"?\n\x10ProductWithdrawn\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"i\n\rListingOpened\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\x12+\n\x07listing\x18\x02 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Listing\"h\n\x0cListingEnded\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\x12+\n\x07listing\x18\x02 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Listingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1exaso/ecommerce/v1/events.proto\x12\x11xaso.ecommerce.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x01\n\x07Listing\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08valid_to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04live\x18\x06 \x01(\x08\"\xc4\x01\n\x07Product\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x13\n\x0bproducer_id\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x13\n\x0bkey_product\x18\x05 \x01(\x08\x12\x0e\n\x06status\x18\x06 \x01(\t\x12,\n\x08listings\x18\x07 \x03(\x0b\x32\x1a.xaso.ecommerce.v1.Listing\x12\x15\n\rlive_listings\x18\x08 \x01(\x05\x12\x12\n\nocop_stars\x18\t \x01(\x05\"?\n\x10ProductPublished\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"=\n\x0eProductChanged\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"?\n\x10ProductWithdrawn\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\"i\n\rListingOpened\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\x12+\n\x07listing\x18\x02 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Listing\"h\n\x0cListingEnded\x12+\n\x07product\x18\x01 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Product\x12+\n\x07listing\x18\x02 \x01(\x0b\x32\x1a.xaso.ecommerce.v1.Listingb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTING']._serialized_start=87
   _globals['_LISTING']._serialized_end=246
   _globals['_PRODUCT']._serialized_start=249
-  _globals['_PRODUCT']._serialized_end=425
-  _globals['_PRODUCTPUBLISHED']._serialized_start=427
-  _globals['_PRODUCTPUBLISHED']._serialized_end=490
-  _globals['_PRODUCTCHANGED']._serialized_start=492
-  _globals['_PRODUCTCHANGED']._serialized_end=553
-  _globals['_PRODUCTWITHDRAWN']._serialized_start=555
-  _globals['_PRODUCTWITHDRAWN']._serialized_end=618
-  _globals['_LISTINGOPENED']._serialized_start=620
-  _globals['_LISTINGOPENED']._serialized_end=725
-  _globals['_LISTINGENDED']._serialized_start=727
-  _globals['_LISTINGENDED']._serialized_end=831
+  _globals['_PRODUCT']._serialized_end=445
+  _globals['_PRODUCTPUBLISHED']._serialized_start=447
+  _globals['_PRODUCTPUBLISHED']._serialized_end=510
+  _globals['_PRODUCTCHANGED']._serialized_start=512
+  _globals['_PRODUCTCHANGED']._serialized_end=573
+  _globals['_PRODUCTWITHDRAWN']._serialized_start=575
+  _globals['_PRODUCTWITHDRAWN']._serialized_end=638
+  _globals['_LISTINGOPENED']._serialized_start=640
+  _globals['_LISTINGOPENED']._serialized_end=745
+  _globals['_LISTINGENDED']._serialized_start=747
+  _globals['_LISTINGENDED']._serialized_end=851
 # @@protoc_insertion_point(module_scope)

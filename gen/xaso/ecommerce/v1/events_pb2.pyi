@@ -26,7 +26,7 @@ class Listing(_message.Message):
     def __init__(self, id: _Optional[str] = ..., channel: _Optional[str] = ..., url: _Optional[str] = ..., valid_from: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., valid_to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., live: _Optional[bool] = ...) -> None: ...
 
 class Product(_message.Message):
-    __slots__ = ("id", "unit", "producer_id", "name", "key_product", "status", "listings", "live_listings")
+    __slots__ = ("id", "unit", "producer_id", "name", "key_product", "status", "listings", "live_listings", "ocop_stars")
     ID_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     PRODUCER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Product(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     LISTINGS_FIELD_NUMBER: _ClassVar[int]
     LIVE_LISTINGS_FIELD_NUMBER: _ClassVar[int]
+    OCOP_STARS_FIELD_NUMBER: _ClassVar[int]
     id: str
     unit: str
     producer_id: str
@@ -43,7 +44,8 @@ class Product(_message.Message):
     status: str
     listings: _containers.RepeatedCompositeFieldContainer[Listing]
     live_listings: int
-    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., producer_id: _Optional[str] = ..., name: _Optional[str] = ..., key_product: _Optional[bool] = ..., status: _Optional[str] = ..., listings: _Optional[_Iterable[_Union[Listing, _Mapping]]] = ..., live_listings: _Optional[int] = ...) -> None: ...
+    ocop_stars: int
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., producer_id: _Optional[str] = ..., name: _Optional[str] = ..., key_product: _Optional[bool] = ..., status: _Optional[str] = ..., listings: _Optional[_Iterable[_Union[Listing, _Mapping]]] = ..., live_listings: _Optional[int] = ..., ocop_stars: _Optional[int] = ...) -> None: ...
 
 class ProductPublished(_message.Message):
     __slots__ = ("product",)

@@ -1,7 +1,7 @@
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -94,3 +94,41 @@ class ResidentErased(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class Share(_message.Message):
+    __slots__ = ("numerator", "denominator")
+    NUMERATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOMINATOR_FIELD_NUMBER: _ClassVar[int]
+    numerator: int
+    denominator: int
+    def __init__(self, numerator: _Optional[int] = ..., denominator: _Optional[int] = ...) -> None: ...
+
+class NamedShare(_message.Message):
+    __slots__ = ("name", "share")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    share: Share
+    def __init__(self, name: _Optional[str] = ..., share: _Optional[_Union[Share, _Mapping]] = ...) -> None: ...
+
+class UnitSucceeded(_message.Message):
+    __slots__ = ("change_set", "effective_on", "predecessor", "successor", "share", "named_shares", "legal_basis", "successors_of_predecessor", "predecessors_of_successor")
+    CHANGE_SET_FIELD_NUMBER: _ClassVar[int]
+    EFFECTIVE_ON_FIELD_NUMBER: _ClassVar[int]
+    PREDECESSOR_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    NAMED_SHARES_FIELD_NUMBER: _ClassVar[int]
+    LEGAL_BASIS_FIELD_NUMBER: _ClassVar[int]
+    SUCCESSORS_OF_PREDECESSOR_FIELD_NUMBER: _ClassVar[int]
+    PREDECESSORS_OF_SUCCESSOR_FIELD_NUMBER: _ClassVar[int]
+    change_set: str
+    effective_on: str
+    predecessor: Unit
+    successor: Unit
+    share: Share
+    named_shares: _containers.RepeatedCompositeFieldContainer[NamedShare]
+    legal_basis: str
+    successors_of_predecessor: int
+    predecessors_of_successor: int
+    def __init__(self, change_set: _Optional[str] = ..., effective_on: _Optional[str] = ..., predecessor: _Optional[_Union[Unit, _Mapping]] = ..., successor: _Optional[_Union[Unit, _Mapping]] = ..., share: _Optional[_Union[Share, _Mapping]] = ..., named_shares: _Optional[_Iterable[_Union[NamedShare, _Mapping]]] = ..., legal_basis: _Optional[str] = ..., successors_of_predecessor: _Optional[int] = ..., predecessors_of_successor: _Optional[int] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#xaso/indicators/v1/indicators.proto\x12\x12xaso.indicators.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x05Ratio\x12\x11\n\tnumerator\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\x03\"4\n\x0f\x45ntityAttribute\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06\x65ntity\x18\x02 \x01(\t\"\xb4\x02\n\x0bObservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x11\n\x07measure\x18\x03 \x01(\tH\x00\x12\x33\n\x04\x66\x61\x63t\x18\x04 \x01(\x0b\x32#.xaso.indicators.v1.EntityAttributeH\x00\x12\x0e\n\x06period\x18\x05 \x01(\t\x12*\n\x05ratio\x18\x06 \x01(\x0b\x32\x19.xaso.indicators.v1.RatioH\x01\x12\x0e\n\x04\x66lag\x18\x07 \x01(\x08H\x01\x12\x0f\n\x05\x63ount\x18\x08 \x01(\x03H\x01\x12/\n\x0bobserved_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\n \x01(\t\x12\x11\n\twithdrawn\x18\x0b \x01(\x08\x42\t\n\x07subjectB\x07\n\x05value\"7\n\tRejection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"z\n\x0eSubmitResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x03\x12\x10\n\x08rejected\x18\x03 \x01(\x03\x12\x31\n\nrejections\x18\x04 \x03(\x0b\x32\x1d.xaso.indicators.v1.Rejection\"R\n\nGetRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x05Value\x12*\n\x05ratio\x18\x01 \x01(\x0b\x32\x19.xaso.indicators.v1.RatioH\x00\x12\x0e\n\x04\x66lag\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05\x63ount\x18\x03 \x01(\x03H\x00\x42\x07\n\x05value\"\xae\x01\n\x04Item\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12(\n\x05value\x18\x04 \x01(\x0b\x32\x19.xaso.indicators.v1.Value\x12\x0e\n\x06target\x18\x05 \x01(\t\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x07 \x01(\t\"}\n\x0bGetResponse\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0b\n\x03met\x18\x04 \x01(\x05\x12\r\n\x05total\x18\x05 \x01(\x05\x12\'\n\x05items\x18\x06 \x03(\x0b\x32\x18.xaso.indicators.v1.Item\"?\n\x0cWatchRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xf4\x01\n\rWatchResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0b\n\x03set\x18\x03 \x01(\t\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x05 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x06 \x01(\t\x12(\n\x05value\x18\x07 \x01(\x0b\x32\x19.xaso.indicators.v1.Value\x12.\n\nchanged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\t \x01(\t\x12\x0b\n\x03met\x18\n \x01(\x05\x12\r\n\x05total\x18\x0b \x01(\x05\x32\x65\n\x12ObservationService\x12O\n\x06Submit\x12\x1f.xaso.indicators.v1.Observation\x1a\".xaso.indicators.v1.SubmitResponse(\x01\x32\xab\x01\n\x11\x43omplianceService\x12\x46\n\x03Get\x12\x1e.xaso.indicators.v1.GetRequest\x1a\x1f.xaso.indicators.v1.GetResponse\x12N\n\x05Watch\x12 .xaso.indicators.v1.WatchRequest\x1a!.xaso.indicators.v1.WatchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#xaso/indicators/v1/indicators.proto\x12\x12xaso.indicators.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"/\n\x05Ratio\x12\x11\n\tnumerator\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\x03\"4\n\x0f\x45ntityAttribute\x12\x11\n\tattribute\x18\x01 \x01(\t\x12\x0e\n\x06\x65ntity\x18\x02 \x01(\t\"\xc5\x02\n\x0bObservation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x11\n\x07measure\x18\x03 \x01(\tH\x00\x12\x33\n\x04\x66\x61\x63t\x18\x04 \x01(\x0b\x32#.xaso.indicators.v1.EntityAttributeH\x00\x12\x0e\n\x06period\x18\x05 \x01(\t\x12*\n\x05ratio\x18\x06 \x01(\x0b\x32\x19.xaso.indicators.v1.RatioH\x01\x12\x0e\n\x04\x66lag\x18\x07 \x01(\x08H\x01\x12\x0f\n\x05\x63ount\x18\x08 \x01(\x03H\x01\x12\x0f\n\x05state\x18\x0c \x01(\tH\x01\x12/\n\x0bobserved_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\n \x01(\t\x12\x11\n\twithdrawn\x18\x0b \x01(\x08\x42\t\n\x07subjectB\x07\n\x05value\"7\n\tRejection\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"z\n\x0eSubmitResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x03\x12\x11\n\tduplicate\x18\x02 \x01(\x03\x12\x10\n\x08rejected\x18\x03 \x01(\x03\x12\x31\n\nrejections\x18\x04 \x03(\x0b\x32\x1d.xaso.indicators.v1.Rejection\"\x80\x01\n\x13SubmitStreamRequest\x12.\n\x04open\x18\x01 \x01(\x0b\x32\x1e.xaso.indicators.v1.StreamOpenH\x00\x12.\n\x04item\x18\x02 \x01(\x0b\x32\x1e.xaso.indicators.v1.StreamItemH\x00\x42\t\n\x07message\"\x1c\n\nStreamOpen\x12\x0e\n\x06stream\x18\x01 \x01(\t\"T\n\nStreamItem\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x34\n\x0bobservation\x18\x02 \x01(\x0b\x32\x1f.xaso.indicators.v1.Observation\"\x97\x01\n\x14SubmitStreamResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x03\x12\x11\n\tduplicate\x18\x03 \x01(\x03\x12\x37\n\nrejections\x18\x04 \x03(\x0b\x32#.xaso.indicators.v1.StreamRejection\x12\x0f\n\x07skipped\x18\x05 \x01(\x03\"O\n\x0fStreamRejection\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"R\n\nGetRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"]\n\x05Value\x12*\n\x05ratio\x18\x01 \x01(\x0b\x32\x19.xaso.indicators.v1.RatioH\x00\x12\x0e\n\x04\x66lag\x18\x02 \x01(\x08H\x00\x12\x0f\n\x05\x63ount\x18\x03 \x01(\x03H\x00\x42\x07\n\x05value\"\xae\x01\n\x04Item\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12(\n\x05value\x18\x04 \x01(\x0b\x32\x19.xaso.indicators.v1.Value\x12\x0e\n\x06target\x18\x05 \x01(\t\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x07 \x01(\t\"}\n\x0bGetResponse\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\x0b\n\x03met\x18\x04 \x01(\x05\x12\r\n\x05total\x18\x05 \x01(\x05\x12\'\n\x05items\x18\x06 \x03(\x0b\x32\x18.xaso.indicators.v1.Item\"?\n\x0cWatchRequest\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x14\n\x0cresume_token\x18\x03 \x01(\t\"\xf4\x01\n\rWatchResponse\x12\x14\n\x0cresume_token\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0b\n\x03set\x18\x03 \x01(\t\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x05 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x06 \x01(\t\x12(\n\x05value\x18\x07 \x01(\x0b\x32\x19.xaso.indicators.v1.Value\x12.\n\nchanged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\t \x01(\t\x12\x0b\n\x03met\x18\n \x01(\x05\x12\r\n\x05total\x18\x0b \x01(\x05\x32\xcc\x01\n\x12ObservationService\x12O\n\x06Submit\x12\x1f.xaso.indicators.v1.Observation\x1a\".xaso.indicators.v1.SubmitResponse(\x01\x12\x65\n\x0cSubmitStream\x12\'.xaso.indicators.v1.SubmitStreamRequest\x1a(.xaso.indicators.v1.SubmitStreamResponse(\x01\x30\x01\x32\xab\x01\n\x11\x43omplianceService\x12\x46\n\x03Get\x12\x1e.xaso.indicators.v1.GetRequest\x1a\x1f.xaso.indicators.v1.GetResponse\x12N\n\x05Watch\x12 .xaso.indicators.v1.WatchRequest\x1a!.xaso.indicators.v1.WatchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,25 +37,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENTITYATTRIBUTE']._serialized_start=141
   _globals['_ENTITYATTRIBUTE']._serialized_end=193
   _globals['_OBSERVATION']._serialized_start=196
-  _globals['_OBSERVATION']._serialized_end=504
-  _globals['_REJECTION']._serialized_start=506
-  _globals['_REJECTION']._serialized_end=561
-  _globals['_SUBMITRESPONSE']._serialized_start=563
-  _globals['_SUBMITRESPONSE']._serialized_end=685
-  _globals['_GETREQUEST']._serialized_start=687
-  _globals['_GETREQUEST']._serialized_end=769
-  _globals['_VALUE']._serialized_start=771
-  _globals['_VALUE']._serialized_end=864
-  _globals['_ITEM']._serialized_start=867
-  _globals['_ITEM']._serialized_end=1041
-  _globals['_GETRESPONSE']._serialized_start=1043
-  _globals['_GETRESPONSE']._serialized_end=1168
-  _globals['_WATCHREQUEST']._serialized_start=1170
-  _globals['_WATCHREQUEST']._serialized_end=1233
-  _globals['_WATCHRESPONSE']._serialized_start=1236
-  _globals['_WATCHRESPONSE']._serialized_end=1480
-  _globals['_OBSERVATIONSERVICE']._serialized_start=1482
-  _globals['_OBSERVATIONSERVICE']._serialized_end=1583
-  _globals['_COMPLIANCESERVICE']._serialized_start=1586
-  _globals['_COMPLIANCESERVICE']._serialized_end=1757
+  _globals['_OBSERVATION']._serialized_end=521
+  _globals['_REJECTION']._serialized_start=523
+  _globals['_REJECTION']._serialized_end=578
+  _globals['_SUBMITRESPONSE']._serialized_start=580
+  _globals['_SUBMITRESPONSE']._serialized_end=702
+  _globals['_SUBMITSTREAMREQUEST']._serialized_start=705
+  _globals['_SUBMITSTREAMREQUEST']._serialized_end=833
+  _globals['_STREAMOPEN']._serialized_start=835
+  _globals['_STREAMOPEN']._serialized_end=863
+  _globals['_STREAMITEM']._serialized_start=865
+  _globals['_STREAMITEM']._serialized_end=949
+  _globals['_SUBMITSTREAMRESPONSE']._serialized_start=952
+  _globals['_SUBMITSTREAMRESPONSE']._serialized_end=1103
+  _globals['_STREAMREJECTION']._serialized_start=1105
+  _globals['_STREAMREJECTION']._serialized_end=1184
+  _globals['_GETREQUEST']._serialized_start=1186
+  _globals['_GETREQUEST']._serialized_end=1268
+  _globals['_VALUE']._serialized_start=1270
+  _globals['_VALUE']._serialized_end=1363
+  _globals['_ITEM']._serialized_start=1366
+  _globals['_ITEM']._serialized_end=1540
+  _globals['_GETRESPONSE']._serialized_start=1542
+  _globals['_GETRESPONSE']._serialized_end=1667
+  _globals['_WATCHREQUEST']._serialized_start=1669
+  _globals['_WATCHREQUEST']._serialized_end=1732
+  _globals['_WATCHRESPONSE']._serialized_start=1735
+  _globals['_WATCHRESPONSE']._serialized_end=1979
+  _globals['_OBSERVATIONSERVICE']._serialized_start=1982
+  _globals['_OBSERVATIONSERVICE']._serialized_end=2186
+  _globals['_COMPLIANCESERVICE']._serialized_start=2189
+  _globals['_COMPLIANCESERVICE']._serialized_end=2360
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ class EntityAttribute(_message.Message):
     def __init__(self, attribute: _Optional[str] = ..., entity: _Optional[str] = ...) -> None: ...
 
 class Observation(_message.Message):
-    __slots__ = ("id", "unit", "measure", "fact", "period", "ratio", "flag", "count", "observed_at", "source", "withdrawn")
+    __slots__ = ("id", "unit", "measure", "fact", "period", "ratio", "flag", "count", "state", "observed_at", "source", "withdrawn")
     ID_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     MEASURE_FIELD_NUMBER: _ClassVar[int]
@@ -35,6 +35,7 @@ class Observation(_message.Message):
     RATIO_FIELD_NUMBER: _ClassVar[int]
     FLAG_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     OBSERVED_AT_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     WITHDRAWN_FIELD_NUMBER: _ClassVar[int]
@@ -46,10 +47,11 @@ class Observation(_message.Message):
     ratio: Ratio
     flag: bool
     count: int
+    state: str
     observed_at: _timestamp_pb2.Timestamp
     source: str
     withdrawn: bool
-    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., measure: _Optional[str] = ..., fact: _Optional[_Union[EntityAttribute, _Mapping]] = ..., period: _Optional[str] = ..., ratio: _Optional[_Union[Ratio, _Mapping]] = ..., flag: _Optional[bool] = ..., count: _Optional[int] = ..., observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., withdrawn: _Optional[bool] = ...) -> None: ...
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., measure: _Optional[str] = ..., fact: _Optional[_Union[EntityAttribute, _Mapping]] = ..., period: _Optional[str] = ..., ratio: _Optional[_Union[Ratio, _Mapping]] = ..., flag: _Optional[bool] = ..., count: _Optional[int] = ..., state: _Optional[str] = ..., observed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[str] = ..., withdrawn: _Optional[bool] = ...) -> None: ...
 
 class Rejection(_message.Message):
     __slots__ = ("id", "reason", "detail")
@@ -72,6 +74,54 @@ class SubmitResponse(_message.Message):
     rejected: int
     rejections: _containers.RepeatedCompositeFieldContainer[Rejection]
     def __init__(self, accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., rejected: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[Rejection, _Mapping]]] = ...) -> None: ...
+
+class SubmitStreamRequest(_message.Message):
+    __slots__ = ("open", "item")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    open: StreamOpen
+    item: StreamItem
+    def __init__(self, open: _Optional[_Union[StreamOpen, _Mapping]] = ..., item: _Optional[_Union[StreamItem, _Mapping]] = ...) -> None: ...
+
+class StreamOpen(_message.Message):
+    __slots__ = ("stream",)
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    stream: str
+    def __init__(self, stream: _Optional[str] = ...) -> None: ...
+
+class StreamItem(_message.Message):
+    __slots__ = ("position", "observation")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    OBSERVATION_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    observation: Observation
+    def __init__(self, position: _Optional[int] = ..., observation: _Optional[_Union[Observation, _Mapping]] = ...) -> None: ...
+
+class SubmitStreamResponse(_message.Message):
+    __slots__ = ("position", "accepted", "duplicate", "rejections", "skipped")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    REJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    accepted: int
+    duplicate: int
+    rejections: _containers.RepeatedCompositeFieldContainer[StreamRejection]
+    skipped: int
+    def __init__(self, position: _Optional[int] = ..., accepted: _Optional[int] = ..., duplicate: _Optional[int] = ..., rejections: _Optional[_Iterable[_Union[StreamRejection, _Mapping]]] = ..., skipped: _Optional[int] = ...) -> None: ...
+
+class StreamRejection(_message.Message):
+    __slots__ = ("position", "id", "reason", "detail")
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    position: int
+    id: str
+    reason: str
+    detail: str
+    def __init__(self, position: _Optional[int] = ..., id: _Optional[str] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class GetRequest(_message.Message):
     __slots__ = ("unit", "set", "as_of")

@@ -40,6 +40,11 @@ class ObservationServiceStub:
                 request_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.Observation.SerializeToString,
                 response_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitResponse.FromString,
                 _registered_method=True)
+        self.SubmitStream = channel.stream_stream(
+                '/xaso.indicators.v1.ObservationService/SubmitStream',
+                request_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamRequest.SerializeToString,
+                response_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamResponse.FromString,
+                _registered_method=True)
 
 
 class ObservationServiceServicer:
@@ -55,6 +60,17 @@ class ObservationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SubmitStream(self, request_iterator, context):
+        """SubmitStream takes a long-lived stream and acknowledges it as it goes. The first message opens a stream by a name of
+        the client's own; the first answer says up to which position that stream is committed already (0: nothing yet). A
+        client whose connection broke opens the same stream again and goes on behind that position: nothing is lost, and
+        what is sent twice has no second effect. Each answer names a committed position; rejections are told one by one.
+        Scope: indicators.observations.write.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ObservationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +78,11 @@ def add_ObservationServiceServicer_to_server(servicer, server):
                     servicer.Submit,
                     request_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.Observation.FromString,
                     response_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitResponse.SerializeToString,
+            ),
+            'SubmitStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.SubmitStream,
+                    request_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamRequest.FromString,
+                    response_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +113,33 @@ class ObservationService:
             '/xaso.indicators.v1.ObservationService/Submit',
             xaso_dot_indicators_dot_v1_dot_indicators__pb2.Observation.SerializeToString,
             xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/xaso.indicators.v1.ObservationService/SubmitStream',
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamRequest.SerializeToString,
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.SubmitStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,274 @@
+"""The processes that `stream` measures: `python -m benchmarks.stream_sides <side>`, told what by STREAM_… variables.
+
+`fill` sends the events. `consume` and `parse` are the floors: aiokafka alone, and with headers and payload read.
+`upsert` is a plain loop with the same safety and none of the work: asyncpg, one unnest upsert a batch with offsets in
+the same transaction. `ours` is the service's own stream, `rebuild` its command. Each prints one JSON line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sys
+import time
+from typing import Any
+
+import asyncpg
+import uvloop
+from aiokafka import AIOKafkaProducer
+from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
+
+from chassis import kafka
+from chassis.db import Sessions, make_engine, new_id
+from chassis.relay import dsn
+from services.indicators.answers import live
+from services.indicators.criteria import library
+from services.indicators.rebuilding import rebuild
+from services.indicators.settings import Settings
+from services.indicators.stream.consumers import on
+from services.indicators.stream.sink import stream
+
+PARTITIONS = 12
+TOPIC = "xaso.observations.v1"
+KIND = b"xaso.observations.v1.ObservationRecorded"
+RATIOS = ("village.fibre_households", "village.mobile_internet_people", "village.signal_area")
+COUNTS = ("village.households", "village.working_age_people")
+MEASURES = (*RATIOS, *COUNTS)
+
+
+def env(name: str, default: str = "") -> str:
+    return os.environ.get(f"STREAM_{name}", default)
+
+
+def commune_of(village: int) -> str:
+    return f"{10000 + village // 5:05d}"
+
+
+def code_of(village: int) -> str:
+    return f"{commune_of(village)}-{village % 5 + 1:02d}"
+
+
+def partition_of(village: int) -> int:
+    return village // 5 % PARTITIONS
+
+
+class Mix:
+    """The events of one run. `unit`: ten figures of whole villages again and again; `entity`: one household each."""
+
+    def __init__(self, variant: str, villages: int, seed: int = 1) -> None:
+        self.variant = variant
+        self.villages = villages
+        self.random = random.Random(seed)
+        self.sequence = 0
+        self.moment = int(time.time()) - 3600
+        self.households: list[str] = []
+
+    def event(self) -> tuple[int, bytes, list[tuple[str, bytes]]]:
+        """Partition, payload, headers."""
+        village = self.random.randrange(self.villages)
+        self.sequence += 1
+        message = ObservationRecorded(unit=code_of(village))
+        if self.variant == "unit":
+            measure = self.random.randrange(10)
+            # Ten facts a village: five measures, each told by two sources.
+            message.measure = MEASURES[measure % 5]
+            source = b"/vnpt/bridge" if measure < 5 else b"/viettel/bridge"
+            subject = f"{message.unit}/{message.measure}"
+            number = self.random.randrange(100)
+            if message.measure in RATIOS:
+                message.ratio.CopyFrom(Share(numerator=number, denominator=100))
+            else:
+                message.count = 100 + number
+        else:
+            source = b"/vnpt/bridge"
+            message.attribute = "household.fibre"
+            message.entity = str(new_id())
+            subject = message.entity
+            message.flag = self.random.random() < 0.85
+        message.observed_at.FromSeconds(self.moment + self.sequence // 1000)
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", str(new_id()).encode()),
+            ("ce_source", source),
+            ("ce_type", KIND),
+            ("ce_subject", subject.encode()),
+            ("ce_time", b"2026-11-22T20:00:00+00:00"),
+            ("ce_sequence", str(self.sequence).encode()),
+        ]
+        return partition_of(village), message.SerializeToString(), headers
+
+
+async def fill(settings: Settings) -> dict[str, Any]:
+    """Send COUNT events, one in a hundred twice, all villages mixed."""
+    count, mix = int(env("COUNT")), Mix(env("VARIANT", "unit"), int(env("VILLAGES", "2000")), int(env("SEED", "1")))
+    topic = settings.topic_prefix + TOPIC
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, max_batch_size=1 << 20, linger_ms=20)
+    await producer.start()
+    sent = size = 0
+    pending: dict[int, Any] = {}
+    waits: list[asyncio.Future[Any]] = []
+    while sent < count:
+        partition, value, headers = mix.event()
+        size += len(value) + sum(len(k) + len(v) for k, v in headers)
+        for _ in range(2 if sent % 100 == 50 else 1):
+            sent += 1
+            while True:
+                batch = pending.get(partition)
+                if batch is None:
+                    batch = pending[partition] = producer.create_batch()
+                if batch.append(key=None, value=value, timestamp=None, headers=headers) is not None:
+                    break
+                waits.append(await producer.send_batch(pending.pop(partition), topic, partition=partition))
+                if len(waits) > 50:
+                    await asyncio.gather(*waits)
+                    waits.clear()
+    for partition, batch in pending.items():
+        waits.append(await producer.send_batch(batch, topic, partition=partition))
+    await asyncio.gather(*waits)
+    await producer.stop()
+    return {"sent": sent, "bytes": size / sent}
+
+
+async def floor(settings: Settings, *, parse: bool) -> dict[str, Any]:
+    """How fast events come in when nothing is done with them, or when they are only read."""
+    count = int(env("COUNT"))
+    consumer = kafka.consumer(settings, [settings.topic_prefix + TOPIC], f"floor-{os.getpid()}")
+    await consumer.start()
+    seen, began, checksum = 0, 0.0, 0
+    while seen < count:
+        batches = await consumer.getmany(timeout_ms=250, max_records=2000)
+        if batches and not seen:
+            began = time.perf_counter()
+            cpu = time.process_time()
+        for records in batches.values():
+            seen += len(records)
+            if parse:
+                for record in records:
+                    headers = dict(record.headers)
+                    if headers["ce_type"] == KIND:
+                        message = ObservationRecorded()
+                        message.ParseFromString(record.value)
+                        checksum += int(headers["ce_sequence"]) + message.observed_at.seconds + len(message.unit)
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await kafka.close_quietly(consumer)
+    return {"rate": count / took, "cpu": cpu / count * 1e6, "checksum": checksum}
+
+
+_UPSERT = """
+    WITH put AS (
+        INSERT INTO bare AS b (subject, unit, sequence, value)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
+        ON CONFLICT (subject) DO UPDATE SET unit = excluded.unit, sequence = excluded.sequence, value = excluded.value
+        WHERE b.sequence < excluded.sequence
+    )
+    INSERT INTO bare_offset SELECT * FROM unnest($5::integer[], $6::bigint[])
+    ON CONFLICT (partition) DO UPDATE SET next = excluded.next
+"""
+
+
+async def upsert(settings: Settings) -> dict[str, Any]:
+    """A plain loop: the newest value of each subject by sequence, serial batches, offsets beside them."""
+    count = int(env("COUNT"))
+    connection = await asyncpg.connect(dsn(settings))
+    await connection.execute("""
+        DROP TABLE IF EXISTS bare, bare_offset;
+        CREATE TABLE bare (subject text COLLATE "C" PRIMARY KEY, unit text, sequence bigint, value bigint);
+        CREATE TABLE bare_offset (partition integer PRIMARY KEY, next bigint)
+    """)
+    consumer = kafka.consumer(settings, [settings.topic_prefix + TOPIC], f"upsert-{os.getpid()}")
+    await consumer.start()
+    seen, began = 0, 0.0
+    while seen < count:
+        batches = await consumer.getmany(timeout_ms=250, max_records=5000)
+        if not batches:
+            continue
+        if not seen:
+            began, cpu = time.perf_counter(), time.process_time()
+        newest: dict[str, tuple[str, int, int]] = {}
+        offsets: dict[int, int] = {}
+        for partition, records in batches.items():
+            seen += len(records)
+            offsets[partition.partition] = records[-1].offset + 1
+            for record in records:
+                headers = dict(record.headers)
+                message = ObservationRecorded()
+                message.ParseFromString(record.value)
+                sequence = int(headers["ce_sequence"])
+                subject = (headers["ce_source"] + headers["ce_subject"]).decode()
+                held = newest.get(subject)
+                if held is None or held[1] < sequence:
+                    newest[subject] = (message.unit, sequence, message.ratio.numerator or message.count)
+        rows = newest.values()
+        await connection.execute(
+            _UPSERT, list(newest), *([row[i] for row in rows] for i in range(3)), list(offsets), list(offsets.values())
+        )
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    await connection.close()
+    await kafka.close_quietly(consumer)
+    return {"rate": count / took, "cpu": cpu / count * 1e6}
+
+
+async def ours(settings: Settings) -> dict[str, Any]:
+    """The service's stream, and with TASKS its sequencer too; until UNTIL events (of all processes) are committed."""
+    count = int(env("COUNT"))
+    engine = make_engine(settings)
+    sessions = Sessions(engine)
+    consumer = stream(settings, sessions, on, library.catalogue)
+    tasks = [asyncio.create_task(consumer.run())]
+    if env("TASKS"):
+        tasks.append(asyncio.create_task(live.sequence(sessions, settings, library.catalogue)))
+    connection = await asyncpg.connect(dsn(settings))
+    began = cpu = 0.0
+    topic = settings.topic_prefix + TOPIC
+    while True:
+        await asyncio.sleep(0.01)
+        if not began and any(consumer._next.values()):
+            began, cpu = time.perf_counter(), time.process_time()
+        mine = sum(n for p, n in consumer._written.items() if p.topic == topic)
+        if mine >= count:
+            break
+        if env("UNTIL_ALL"):
+            await asyncio.sleep(0.05)
+            done = await connection.fetchval("SELECT sum(next_offset) FROM stream_offset WHERE topic = $1", topic)
+            if (done or 0) >= count:
+                break
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await connection.close()
+    await engine.dispose()
+    return {"rate": count / took, "cpu": cpu / count * 1e6, "seconds": took}
+
+
+async def rebuilt(settings: Settings) -> dict[str, Any]:
+    """The command `rebuild`."""
+    began = time.perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        await rebuild(settings)
+    return {"seconds": time.perf_counter() - began}
+
+
+SIDES = {
+    "fill": fill,
+    "consume": lambda settings: floor(settings, parse=False),
+    "parse": lambda settings: floor(settings, parse=True),
+    "upsert": upsert,
+    "ours": ours,
+    "rebuild": rebuilt,
+}
+
+
+async def main() -> None:
+    settings = Settings(
+        database_url=env("DATABASE_URL"), kafka=env("KAFKA"), topic_prefix=env("PREFIX"), kafka_partitions=PARTITIONS
+    )
+    await kafka.ensure_topics(settings, [settings.topic_prefix + TOPIC])
+    print(json.dumps(await SIDES[sys.argv[1]](settings)), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,231 @@
+"""Owns the answer to "why": from an item down to its measures, sources, facts, and the events or documents of each.
+
+`explain` reads what `reasoning` makes a tree of. Facts are also given as one flat list, in pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import units
+from chassis.units import LEVELS, Unit
+from services.indicators.answers import queries
+from services.indicators.answers.queries import Line, Row, Sheet
+from services.indicators.answers.reasoning import MOST_UNITS, Basis, Evidence, Group, Node, Order, reasons_for, reduced
+from services.indicators.answers.reasoning import without_ids as without_ids
+from services.indicators.answers.standing import Moment, Standing, closure, ground
+from services.indicators.calculation.engine import Reading
+from services.indicators.calculation.model import fact_of, figure_of, unit_key
+from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.catalogue import Pair
+from services.indicators.criteria.figures import Outcome
+from services.indicators.sources import evidence as documents
+
+MOST_FACTS = 10
+"""Facts of entities named under one state of one source, the newest first; all are counted."""
+
+_FACTS = sa.text("""
+    SELECT * FROM fact
+    WHERE unit = :unit AND attribute = ANY(CAST(:inputs AS text[]))
+      AND (attribute, entity, source) > (:attribute, :entity, :source)
+    ORDER BY attribute, entity, source LIMIT :most
+""")
+_GROUPS = sa.text("""
+    SELECT * FROM (
+        SELECT f.*, row_number() OVER heap AS place, count(*) OVER whole AS total, max(observed_at) OVER whole AS last
+        FROM fact f
+        WHERE unit = ANY(CAST(:units AS text[])) AND attribute = ANY(CAST(:inputs AS text[])) AND NOT withdrawn
+        WINDOW whole AS (PARTITION BY unit, attribute, source, state),
+            heap AS (PARTITION BY unit, attribute, source, state ORDER BY observed_at DESC, entity)
+    ) AS ranked WHERE place <= :most OR state IS NULL
+    ORDER BY unit, attribute, source, state, place
+""")
+_OBSERVATIONS = sa.text("""
+    SELECT o.client || '/' || o.id AS name, o.source, o.evidence FROM observation o
+    JOIN unnest(CAST(:client AS text[]), CAST(:id AS text[])) AS n (client, id) USING (client, id)
+""")
+_SUSPENSIONS = sa.text("""
+    SELECT id, unit, reason, document, starts_on, ends_on FROM suspension
+    WHERE set_code = :set_code AND item_code = :item_code AND lifted_at IS NULL
+      AND starts_on <= :today AND (ends_on IS NULL OR ends_on > :today)
+      AND (path = :path OR :path LIKE path || '/%')
+    ORDER BY starts_on, id
+""")
+_BELOW = sa.text("""
+    SELECT u.code, u.name, u.level, u.kind, u.parent, u.path, u.valid_from, u.valid_to,
+        coalesce(i.status, 'no_data') AS status, i.flag, i.numerator, i.denominator, count(*) OVER () AS total
+    FROM unit u
+    LEFT JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = :set_code AND i.item_code = :item_code
+    WHERE u.path LIKE :below AND u.level = :level AND (cardinality(CAST(:kinds AS text[])) = 0 OR u.kind = ANY(:kinds))
+      AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
+    ORDER BY coalesce(i.status, 'no_data') = 'met', u.code LIMIT :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Everything an item of a unit rests on; above the set's level, the children instead of facts."""
+
+    sheet: Sheet
+    row: Row
+    readings: tuple[Reading, ...]
+    evidence: tuple[Evidence, ...]
+    next: tuple[str, str, str] | None
+    suspensions: tuple[Any, ...]
+    children: tuple[Line, ...]
+    next_child: str | None
+    tree: Node
+
+
+async def explain(
+    tx: AsyncSession,
+    sheet: Sheet,
+    item: c.Item,
+    catalogue: c.Catalogue,
+    *,
+    limit: int,
+    after: tuple[str, str, str] | None = None,
+    after_child: str | None = None,
+    ids: bool = True,
+) -> Explanation:
+    """Why the item stands as it does; facts (or children) in pages of `limit`.
+
+    `ids` False leaves out the ids of things and observations and the facts of single entities: what everybody may see.
+    """
+    row = next(row for row in sheet.rows if row.item.code == item.code)
+    pair = (sheet.criteria.code, item.code)
+    asked = {"set_code": pair[0], "item_code": pair[1], "today": units.today(), "path": sheet.unit.path}
+    suspensions = tuple((await tx.execute(_SUSPENSIONS, asked)).all())
+    standing = await _standing(tx, sheet.unit, pair, catalogue)
+    basis = await _basis(tx, standing, sheet.unit, pair, suspensions)
+    tree = reasons_for(standing, sheet.unit, pair, basis)
+    if sheet.rolled_up:
+        lines = await queries.children(tx, sheet.unit, sheet.criteria, limit=limit, after=after_child)
+        last = lines[limit - 1].unit.code if len(lines) > limit else None
+        return Explanation(sheet, row, (), (), None, suspensions, tuple(lines[:limit]), last, tree)
+    held = catalogue.item_for(*pair, sheet.unit, standing.day) or item
+    readings = tuple(standing.reading(sheet.unit, code) for code in held.measures)
+    inputs = {code for measure in held.measures for code in catalogue.measures[measure].inputs}
+    if not ids:
+        inputs -= {
+            code for code in inputs if code in catalogue.attributes and catalogue.attributes[code].kind != "count"
+        }
+    evidence, following = await _evidence(tx, sheet, inputs, limit, after)
+    if not ids:
+        evidence = [without_ids(one) for one in evidence]
+        tree = reduced(tree)
+    return Explanation(sheet, row, readings, tuple(evidence), following, suspensions, (), None, tree)
+
+
+async def _standing(tx: AsyncSession, unit: Unit, pair: Pair, catalogue: c.Catalogue) -> Standing:
+    known = await ground(tx, [unit], [pair], Moment(), catalogue, deep=unit.level == "commune")
+    return Standing(known, catalogue)
+
+
+async def _basis(tx: AsyncSession, standing: Standing, unit: Unit, pair: Pair, suspensions: Sequence[Any]) -> Basis:
+    catalogue = standing.catalogue
+    wanted = closure(catalogue, [pair])
+    own = {one for one in wanted if catalogue.sets[one[0]].level == unit.level}
+    measures = {m for one in own for item in catalogue.rows_of(one[0]) if item.code == one[1] for m in item.measures}
+    inputs = {code for measure in measures for code in catalogue.measures[measure].inputs}
+    keys = [unit_key(unit)]
+    if any(catalogue.measures[m].counted is not None and catalogue.measures[m].level == "commune" for m in measures):
+        keys += [unit_key(village) for village in standing.known.below(unit, "village")]
+    rows = (await tx.execute(_GROUPS, {"units": keys, "inputs": sorted(inputs), "most": MOST_FACTS})).all()
+    told = await _tell(tx, rows)
+    groups: dict[tuple[str, str], list[Group]] = {}
+    heaps: dict[tuple[str, str, str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.state is not None:
+            heaps.setdefault((row.unit, row.attribute, row.source, row.state), []).append(place)
+    for (key, attribute, source, state), places in heaps.items():
+        first = rows[places[0]]
+        group = Group(attribute, state, source, first.total, first.last, tuple(told[place] for place in places))
+        groups.setdefault((key, attribute), []).append(group)
+    by_fact = {(one.fact.attribute, one.fact.entity, one.fact.source): one for one in told}
+    orders = [Order(s.unit, s.reason, s.document, s.starts_on, s.ends_on) for s in suspensions]
+    below = {} if standing.known.deep else await _below(tx, standing, unit, wanted, pair)
+    return Basis(groups, by_fact, orders, below)
+
+
+async def _below(
+    tx: AsyncSession, standing: Standing, unit: Unit, wanted: Iterable[Pair], asked: Pair
+) -> dict[Pair, tuple[list[tuple[Unit, Outcome]], int]]:
+    """The units below whose outcomes the rules look at, one question for each row looked at."""
+    catalogue = standing.catalogue
+    looked_at = {asked} if LEVELS.index(catalogue.sets[asked[0]].level) > LEVELS.index(unit.level) else set()
+    for one in wanted:
+        if catalogue.sets[one[0]].level == unit.level:
+            item = catalogue.item_for(*one, unit, standing.day)
+            looks_at = item.looks_at if item else ()
+            looked_at |= {pair for pair in looks_at if catalogue.sets[pair[0]].level != unit.level}
+    found: dict[Pair, tuple[list[tuple[Unit, Outcome]], int]] = {}
+    for pair in sorted(looked_at):
+        criteria = catalogue.sets[pair[0]]
+        values = {
+            "set_code": pair[0],
+            "item_code": pair[1],
+            "below": f"{unit.path}/%",
+            "level": criteria.level,
+            "kinds": list(criteria.kinds),
+            "day": standing.day,
+            "most": MOST_UNITS,
+        }
+        rows = (await tx.execute(_BELOW, values)).all()
+        outcomes = [
+            (queries.unit_of(r), Outcome(r.status, figure_of(r.flag, r.numerator, r.denominator))) for r in rows
+        ]
+        found[pair] = (outcomes, rows[0].total if rows else 0)
+    return found
+
+
+async def _evidence(
+    tx: AsyncSession, sheet: Sheet, inputs: set[str], limit: int, after: tuple[str, str, str] | None
+) -> tuple[list[Evidence], tuple[str, str, str] | None]:
+    attribute, entity, source = after or ("", "", "")
+    asked = {
+        "unit": unit_key(sheet.unit),
+        "inputs": sorted(inputs),
+        "attribute": attribute,
+        "entity": entity,
+        "source": source,
+        "most": limit + 1,
+    }
+    rows = (await tx.execute(_FACTS, asked)).all()
+    found = await _tell(tx, rows[:limit])
+    last = found[-1].fact if len(rows) > limit and found else None
+    return found, (last.attribute, last.entity, last.source) if last else None
+
+
+async def _tell(tx: AsyncSession, rows: Sequence[Any]) -> list[Evidence]:
+    """Rows of `fact` with what is known of where they come from."""
+    notes = await _notes(tx, rows)
+    # What an undone import says again rests on what first said it.
+    files = await documents.behind(tx, [documents.root(row.cause) for row in rows])
+    found = []
+    for row in rows:
+        cause = documents.root(row.cause) or row.cause
+        kind, _, name = cause.partition(":")
+        source, note = notes.get(name, ("", ""))
+        file = files.get(cause)
+        known = kind if kind in ("observation", "document", "succession") else "event"
+        found.append(
+            Evidence(fact_of(row), row.recorded_at, known, kind, name, source, note, str(file.id) if file else "")
+        )
+    return found
+
+
+async def _notes(tx: AsyncSession, rows: Sequence[Any]) -> dict[str, tuple[str, str]]:
+    """What observations and documents say of their origin, by client/id."""
+    causes = [documents.root(row.cause) for row in rows]
+    names = [cause.partition(":")[2] for cause in causes if cause.startswith(("observation:", "document:"))]
+    if not names:
+        return {}
+    split = [name.partition("/") for name in names]
+    found = await tx.execute(_OBSERVATIONS, {"client": [s[0] for s in split], "id": [s[2] for s in split]})
+    return {row.name: (row.source, row.evidence) for row in found}

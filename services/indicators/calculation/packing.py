@@ -1,0 +1,84 @@
+"""Owns how many rows travel to PostgreSQL in one statement: each column as one text that the server takes apart.
+
+The driver's own arrays cost half a microsecond an element, which for a batch of facts is more than everything else
+together; a joined text costs a tenth of it on both sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+SEPARATOR = "\x1f"
+"""ASCII's own unit separator: no id, code or word of ours holds a control character."""
+NULL = "\x1e"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+KINDS = {
+    "text": "{}",
+    "bigint": "CAST({} AS bigint[])",
+    "integer": "CAST({} AS integer[])",
+    "boolean": "CAST({} AS boolean[])",
+    "instant": "CAST({} AS bigint[])",
+}
+
+
+class Unpackable(ValueError):
+    """A text holds the very character that keeps texts apart; no reader of ours lets one in."""
+
+
+def given(name: str, columns: Sequence[tuple[str, str]]) -> str:
+    """SQL of a common table expression `name` with the columns (name, kind); kinds are those of KINDS.
+
+    The parameters are named `name_column`. An `instant` is a timestamptz.
+    """
+    arrays = ", ".join(
+        # The first element is dropped: without one, a single empty text would be no element at all.
+        KINDS[kind].format(f"(string_to_array(CAST(:{name}_{column} AS text), E'\\x1f', E'\\x1e'))[2:]")
+        for column, kind in columns
+    )
+    names = ", ".join(column for column, _ in columns)
+    shown = ", ".join(
+        f"to_timestamp(0) + {column} * interval '1 microsecond' AS {column}" if kind == "instant" else column
+        for column, kind in columns
+    )
+    return f"{name} AS (SELECT {shown} FROM unnest({arrays}) AS g ({names}))"
+
+
+def texts(values: Sequence[str | None]) -> str:
+    """A column of texts; raises Unpackable."""
+    try:
+        joined = SEPARATOR.join(values)  # type: ignore[arg-type]  # a None is found by the attempt itself.
+    except TypeError:
+        joined = SEPARATOR.join([NULL if value is None else value for value in values])
+    if joined.count(SEPARATOR) != len(values) - 1 or "\x00" in joined:
+        raise Unpackable("a control character in a text")
+    return joined
+
+
+def numbers(values: Sequence[int | None]) -> str:
+    """A column of whole numbers."""
+    return SEPARATOR.join([NULL if value is None else str(value) for value in values])
+
+
+def flags(values: Sequence[bool | None]) -> str:
+    """A column of booleans."""
+    return SEPARATOR.join([NULL if value is None else "t" if value else "f" for value in values])
+
+
+def instants(values: Sequence[datetime]) -> str:
+    """A column of instants, exact to the microsecond."""
+    return SEPARATOR.join([str((value - _EPOCH) // _MICROSECOND) for value in values])
+
+
+PACKERS: dict[str, Any] = {"text": texts, "bigint": numbers, "integer": numbers, "boolean": flags, "instant": instants}
+
+
+def packed(name: str, columns: Sequence[tuple[str, str]], values: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """The parameters of `given` for columns of values; none at all make no row."""
+    return {
+        f"{name}_{column}": NULL + SEPARATOR + PACKERS[kind](values[column]) if values[column] else NULL
+        for column, kind in columns
+    }

@@ -1,0 +1,1 @@
+"""Figures through a reorganisation of units: carried over, or listed for people to settle."""

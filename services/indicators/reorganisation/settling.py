@@ -1,0 +1,171 @@
+"""Owns what people do with figures that could not be carried over: accept what is proposed, or put the question aside.
+
+Entering another figure is an entry like any other (`commands.enter`), after which the question is answered by itself.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import audit
+from chassis.auth import STAFF, VIEWERS, Principal
+from chassis.db import now
+from chassis.errors import DomainError, Kind, NotFound
+from chassis.units import Unit
+from services.indicators import commands
+from services.indicators.calculation.engine import Origin
+from services.indicators.calculation.model import code_of, restore
+from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.figures import Value
+from services.indicators.reorganisation import carrying
+from services.indicators.reorganisation.inheriting import Carried, Link, Part
+from services.indicators.sources.intake import Observed
+
+REASONS = {
+    "renew": "Bằng chứng là của đơn vị cũ, cần xác nhận lại.",
+    "no_share": "Đơn vị cũ bị chia, chưa có văn bản nào nói phần nào về đơn vị này.",
+    "not_shared": "Đơn vị cũ bị chia, số liệu này không chia theo tỷ lệ được.",
+    "entities": "Đơn vị cũ bị chia, từng đối tượng chờ dịch vụ quản lý báo thuộc đơn vị nào.",
+    "mixed": "Một phần đếm từng đối tượng, một phần là số liệu báo cáo.",
+    "unknown": "Có đơn vị cũ chưa từng có số liệu này.",
+    "not_open": "Số liệu này chỉ đếm từ đối tượng.",
+}
+"""Why a figure could not be carried over, in words."""
+
+
+class UnknownSettlement(NotFound):
+    code: ClassVar[str] = "unknown_settlement"
+    message: ClassVar[str] = "Không có việc cần giải quyết này."
+
+
+class AlreadySettled(DomainError):
+    code: ClassVar[str] = "already_settled"
+    kind: ClassVar[Kind] = Kind.CONFLICT
+    message: ClassVar[str] = "Việc này đã được giải quyết."
+
+
+class NothingProposed(DomainError):
+    code: ClassVar[str] = "nothing_proposed"
+    kind: ClassVar[Kind] = Kind.CONFLICT
+    message: ClassVar[str] = "Không có con số đề nghị; xin nhập số liệu."
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One figure of a successor that people must settle. `unit` is the key, `path` where the successor lies."""
+
+    id: uuid.UUID
+    unit: str
+    name: str
+    path: str
+    measure: str
+    change_set: str
+    effective_on: date
+    reason: str
+    parts: Sequence[dict[str, Any]]
+    proposal: Value | None
+    status: str
+    document: str
+    decided_at: datetime | None
+
+
+_COLUMNS = """
+    SELECT s.*, u.name FROM settlement s
+    LEFT JOIN unit u ON u.code = split_part(s.unit, '@', 1) AND u.valid_from = CAST(split_part(s.unit, '@', 2) AS date)
+"""
+# Once anybody has said anything of the figure for the new unit, there is nothing left to ask.
+_ANSWERED = """
+    EXISTS (SELECT FROM fact f WHERE f.unit = s.unit AND f.attribute = s.measure AND f.source <> 'succession'
+        AND NOT f.withdrawn AND f.observed_at >= CAST(s.effective_on AS timestamp) AT TIME ZONE 'Asia/Ho_Chi_Minh')
+"""
+_OPEN = sa.text(f"""
+    {_COLUMNS} WHERE s.status = 'open' AND (s.path = :path OR s.path LIKE :below)
+      AND (CAST(:after AS uuid) IS NULL OR s.id > :after) AND NOT {_ANSWERED}
+    ORDER BY s.id LIMIT :most
+""")
+_ONE = sa.text(f"{_COLUMNS} WHERE s.id = :id FOR UPDATE OF s")
+_DECIDE = sa.text("""
+    UPDATE settlement SET status = :status, document = :document, decided_by = :by, decided_at = :at WHERE id = :id
+""")
+
+
+def _settlement(row: Any) -> Settlement:
+    return Settlement(
+        row.id, row.unit, row.name or code_of(row.unit), row.path, row.measure, row.change_set, row.effective_on,
+        row.reason, row.parts, restore(row.state, row.numerator, row.denominator), row.status, row.document,
+        row.decided_at,
+    )  # fmt: skip
+
+
+async def waiting(
+    tx: AsyncSession, me: Principal, unit: Unit, *, limit: int, after: uuid.UUID | None = None
+) -> list[Settlement]:
+    """What waits to be settled at a unit and below it, oldest first; up to `limit` + 1."""
+    me.require(VIEWERS, unit.path)
+    values = {"path": unit.path, "below": f"{unit.path}/%", "after": after, "most": limit + 1}
+    return [_settlement(row) for row in await tx.execute(_OPEN, values)]
+
+
+async def _take(tx: AsyncSession, me: Principal, settlement: uuid.UUID) -> Settlement:
+    row = (await tx.execute(_ONE, {"id": settlement})).first()
+    if row is None:
+        raise UnknownSettlement
+    found = _settlement(row)
+    me.require(STAFF, found.path)
+    if found.status != "open":
+        raise AlreadySettled
+    return found
+
+
+async def accept(tx: AsyncSession, me: Principal, settlement: uuid.UUID, document: str, catalogue: c.Catalogue) -> None:
+    """Take what is proposed as the figure; `document` names what confirms it."""
+    found = await _take(tx, me, settlement)
+    if found.proposal is None:
+        raise NothingProposed
+    measure = catalogue.measures.get(found.measure)
+    givers = tuple(Part(part["unit"], None, None, True) for part in found.parts if part["given"] is not None)
+    origin: Origin = "staff" if measure is None or "staff" in measure.prefer else "partner"
+    carried = Carried(found.unit, found.measure, found.proposal, "", givers, "", origin)
+    last = Link(found.change_set, "", found.unit, found.effective_on, "", None, {}, "", 0, 0, "")
+    await carrying.put(tx, carried, last, catalogue)
+    await _decide(tx, me, found, "accepted", document)
+
+
+async def enter(
+    tx: AsyncSession, me: Principal, settlement: uuid.UUID, unit: Unit, observed: Observed, catalogue: c.Catalogue
+) -> None:
+    """Answer with another figure, which rests on evidence like any entry; raises ObservationRejected."""
+    found = await _take(tx, me, settlement)
+    await commands.enter(tx, me, unit, observed, catalogue)
+    await _decide(tx, me, found, "entered", observed.source)
+
+
+async def dismiss(tx: AsyncSession, me: Principal, settlement: uuid.UUID, reason: str) -> None:
+    """Put the question aside: the figure is not needed, or will come by itself."""
+    await _decide(tx, me, await _take(tx, me, settlement), "dismissed", reason)
+
+
+async def get(tx: AsyncSession, me: Principal, settlement: uuid.UUID) -> Settlement:
+    """One settlement for its staff; raises UnknownSettlement."""
+    row = (await tx.execute(_ONE, {"id": settlement})).first()
+    if row is None:
+        raise UnknownSettlement
+    found = _settlement(row)
+    me.require(VIEWERS, found.path)
+    return found
+
+
+async def _decide(tx: AsyncSession, me: Principal, found: Settlement, status: str, document: str) -> None:
+    values = {"id": found.id, "status": status, "document": document, "by": me.subject, "at": now()}
+    await tx.execute(_DECIDE, values)
+    detail = {"measure": found.measure, "status": status, "change_set": found.change_set}
+    await audit.record(
+        tx, me, "indicators.settlement.decided", target=str(found.id), unit=code_of(found.unit), detail=detail
+    )

@@ -1,0 +1,1 @@
+"""JSON routes and gRPC services."""

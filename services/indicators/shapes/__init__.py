@@ -1,0 +1,1 @@
+"""The shapes of JSON, gRPC and words that entry points share."""

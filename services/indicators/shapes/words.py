@@ -1,0 +1,69 @@
+"""Owns the sentences about compliance: what a unit has, what it lacks, and what caused a change, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from services.indicators.answers.queries import Sheet, more
+from services.indicators.criteria import catalogue as c
+
+CAUSES: dict[str, tuple[str, str]] = {
+    "Petition": ("một phản ánh của người dân", "a resident's report"),
+    "Loudspeaker": ("trạng thái loa truyền thanh", "the state of a loudspeaker"),
+    "Bulletin": ("một bản tin truyền thanh", "a bulletin"),
+    "VillageAudibility": ("vùng nghe được truyền thanh", "the area in earshot"),
+    "Camera": ("trạng thái camera", "the state of a camera"),
+    "Product": ("thông tin sản phẩm", "a product"),
+    "Listing": ("nơi bán trực tuyến của sản phẩm", "an online listing"),
+    "DigitalTeam": ("hoạt động của tổ công nghệ số", "the digital team"),
+    "observation": ("số liệu đơn vị khác gửi đến", "figures a partner reported"),
+    "document": ("số liệu cán bộ nhập kèm bằng chứng", "a figure entered by staff with evidence"),
+    "undo": ("hoàn tác một lần nhập tệp", "an import that was undone"),
+    "succession": ("số liệu chuyển từ đơn vị cũ", "figures carried over from a former unit"),
+    "suspension": ("quyết định tạm hoãn", "an order of suspension"),
+    "calendar": ("sang kỳ mới", "a new period"),
+    "criteria": ("bộ chỉ tiêu hoặc mục tiêu thay đổi", "a change of criteria or targets"),
+    "rebuild": ("tính lại toàn bộ", "a recomputation"),
+}
+"""By the first word of a cause, or the beginning of an event's name."""
+
+
+def cause_words(cause: str, locale: str) -> str:
+    """What a cause (type:id) is, for people; the cause itself where it has no words."""
+    kind = cause.partition(":")[0]
+    name = kind.rsplit(".", 1)[-1]
+    for prefix, words in CAUSES.items():
+        if name.startswith(prefix):
+            return words[1] if locale == "en" else words[0]
+    return cause
+
+
+def lacks(sheet: Sheet, catalogue: c.Catalogue, locale: str, _: Callable[[str], str]) -> list[str]:
+    """The unmet items in the order of the set: the short name, and how many more where that can be said."""
+    found = []
+    for row in sheet.rows:
+        if row.status != "unmet":
+            continue
+        short = row.item.short.in_(locale)
+        number = more(row.item, row.figure)
+        if number:
+            measure = catalogue.measures[row.item.measures[0]]
+            unit = measure.unit_of_measure.in_(locale)
+            found.append(_("{what} (thêm {n} {unit})").format(what=short, n=number, unit=unit))
+        else:
+            found.append(short)
+    return found
+
+
+def unknown(sheet: Sheet, locale: str, _: Callable[[str], str]) -> str:
+    """The items nothing is known of: their names while they are few, else their number."""
+    names = [row.item.short.in_(locale) for row in sheet.rows if row.status == "no_data"]
+    return ", ".join(names) if len(names) <= 3 else _("{n} chỉ tiêu").format(n=len(names))
+
+
+def joined(parts: Sequence[str], _: Callable[[str], str], most: int = 4) -> str:
+    """A list in a sentence; what is beyond `most` is counted."""
+    if len(parts) <= most:
+        return ", ".join(parts)
+    rest = _("và {n} chỉ tiêu khác").format(n=len(parts) - most)
+    return f"{', '.join(parts[:most])} {rest}"

@@ -1,0 +1,1 @@
+"""Where figures come from: observations judged one by one, partners' streams, kept documents."""

@@ -1,0 +1,231 @@
+"""Owns observations that other systems publish as events: judged like any observation, folded, and turned into facts.
+
+A figure that a machine tells again and again is looked at once per event and made a fact once per write. What can be
+told from the observation itself is told while folding; what needs the unit (its level, whether there was one on that
+day) when the batch is written. The order is the source's own sequence, or else the time of observation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from xaso.observations.v1 import events_pb2 as pb
+
+from chassis.consumer import Poison
+from chassis.db import now
+from chassis.stream import Record, Refused
+from services.indicators.calculation.engine import Fact, Ratio, Value
+from services.indicators.criteria import catalogue as c
+from services.indicators.sources import intake
+from services.indicators.sources.intake import Observed
+
+VIETNAM = timezone(timedelta(hours=7), "+07")
+"""Việt Nam's time since 1975, as a fixed offset: cheaper than a zone with rules, and no observation is older."""
+OFFSET = 7 * 3600
+DAY = 86_400
+TYPE = pb.ObservationRecorded.DESCRIPTOR.full_name
+OLDEST = int(intake.OLDEST.timestamp())
+REMEMBERED = 100_000
+"""Texts known to be plain; more than there are units."""
+
+
+def _ratio(message: pb.ObservationRecorded) -> Value:
+    return Ratio(message.ratio.numerator, message.ratio.denominator)
+
+
+VALUES: dict[str | None, Callable[[pb.ObservationRecorded], Value | None]] = {
+    "ratio": _ratio,
+    "flag": lambda message: message.flag,
+    "count": lambda message: message.count,
+    "state": lambda message: message.state,
+    None: lambda message: None,
+}
+
+Key = tuple[str, str, str, str, str]
+"""Measure or attribute, unit, entity, period, source."""
+Said = tuple[int, str, Any, int, Record]
+"""Sequence, id, message, day in Việt Nam, record."""
+
+
+def moment_of(message: pb.ObservationRecorded) -> datetime | None:
+    """When it was observed; None where the message does not say or says nonsense."""
+    at = message.observed_at
+    if not 0 < at.seconds < 250_000_000_000:
+        return None
+    moment = datetime.fromtimestamp(at.seconds, VIETNAM)
+    return moment.replace(microsecond=at.nanos // 1000) if at.nanos else moment
+
+
+def sequence_of(message: pb.ObservationRecorded, given: int | None) -> int:
+    """The source's own count, or the microseconds of the time of observation."""
+    return message.observed_at.seconds * 1_000_000 + message.observed_at.nanos // 1000 if given is None else given
+
+
+def judge(message: pb.ObservationRecorded, id: str, source: str, catalogue: c.Catalogue) -> None:
+    """Raises Refused with a reason of `intake.REASONS` where the observation itself cannot be right."""
+    reason = intake.judge(
+        Observed(
+            id=id,
+            unit=message.unit,
+            observed_at=moment_of(message),
+            value=VALUES[message.WhichOneof("value")](message),
+            measure=message.measure,
+            attribute=message.attribute,
+            entity=message.entity,
+            period=message.period,
+            source=source,
+            evidence=message.evidence,
+            withdrawn=message.withdrawn,
+        ),
+        "partner",
+        catalogue,
+        now(),
+    )
+    if reason is None and not message.unit:
+        reason = "unknown_unit"
+    if reason is not None:
+        raise Refused(reason)
+
+
+def fact_of(message: pb.ObservationRecorded, id: str, source: str, sequence: int) -> Fact:
+    """The fact that a judged observation states; its unit is a plain code."""
+    moment = moment_of(message)
+    if moment is None:
+        raise Refused("time_malformed")
+    unit, period = message.unit, message.period
+    return Fact(
+        message.measure or message.attribute,
+        f"{unit}/{message.entity or period}",
+        source,
+        "partner",
+        unit,
+        VALUES[message.WhichOneof("value")](message),
+        sequence,
+        f"{TYPE}:{id}",
+        moment,
+        period,
+        message.withdrawn,
+    )
+
+
+class Observations:
+    """Observations folded for one write: the last word of each source about each thing, and the last of each day."""
+
+    def __init__(self, catalogue: c.Catalogue) -> None:
+        self._catalogue = catalogue
+        # What partners may report of a whole unit, and the kind of value it takes. Flags need evidence: a closer look.
+        self._plain = {
+            code: measure.kind
+            for code, measure in catalogue.measures.items()
+            if "partner" in measure.prefer and (measure.kind == "count" or measure.kind == "ratio")
+        } | {code: "count" for code, one in catalogue.attributes.items() if one.kind == "count"}
+        self._flags = {code for code, one in catalogue.attributes.items() if one.kind == "flag"}
+        self._texts: set[str] = set()
+        self._until = 0
+        self._said: dict[Key, Said] = {}
+        self._earlier: list[tuple[Key, Said]] = []
+        self.repeated = 0
+
+    def __len__(self) -> int:
+        return len(self._said) + len(self._earlier)
+
+    @property
+    def catalogue(self) -> c.Catalogue:
+        return self._catalogue
+
+    def add(self, record: Record, headers: dict[str, bytes], source: str) -> None:
+        """Judge one observation and fold it; raises Refused with its reason, or DecodeError."""
+        message = pb.ObservationRecorded.FromString(record.value or b"")
+        id = headers["ce_id"].decode()
+        unit, code, seconds = message.unit, message.measure, message.observed_at.seconds
+        kind = self._plain.get(code)
+        if (
+            kind is None
+            or unit not in self._texts
+            or not OLDEST <= seconds <= self._until
+            or message.WhichOneof("value") != kind
+            or not _counts(message, kind)
+            or message.attribute
+            or message.period
+            or message.evidence
+            or message.withdrawn
+        ):
+            self._look_closer(message, id, source, seconds)
+            code = code or message.attribute
+        given = headers.get("ce_sequence")
+        sequence = int(given) if given is not None else sequence_of(message, None)
+        key = (code, unit, message.entity, message.period, source)
+        held = self._said.get(key)
+        if held is None:
+            self._said[key] = (sequence, id, message, (seconds + OFFSET) // DAY, record)
+            return
+        ahead = sequence - held[0]
+        if ahead == 0:
+            if id == held[1]:
+                self.repeated += 1
+                return
+            ahead = 1 if id > held[1] else -1
+        day = (seconds + OFFSET) // DAY
+        said = (sequence, id, message, day, record)
+        if day != held[3]:
+            self._earlier.append((key, held if ahead > 0 else said))
+        if ahead > 0:
+            self._said[key] = said
+
+    def _look_closer(self, message: pb.ObservationRecorded, id: str, source: str, seconds: int) -> None:
+        if seconds > self._until:
+            self._until = int(time.time())
+        unit, entity = message.unit, message.entity
+        if (
+            message.attribute in self._flags
+            and unit in self._texts
+            and OLDEST <= seconds <= self._until
+            and message.WhichOneof("value") == "flag"
+            and 0 < len(entity) <= intake.MAX_ID
+            and entity.isascii()
+            and entity.isprintable()
+            and not (message.measure or message.withdrawn or message.evidence or message.period)
+        ):
+            return
+        judge(message, id, source, self._catalogue)
+        if len(self._texts) < REMEMBERED:
+            self._texts.add(unit)
+
+    def facts(self) -> Iterable[tuple[Fact, Record | None]]:
+        """What is to be written: each last word with its record, and the earlier ones that are only remembered."""
+        for key, (sequence, id, message, _, record) in self._said.items():
+            yield fact_of(message, id, key[4], sequence), record
+        for key, (sequence, id, message, _, _) in self._earlier:
+            yield fact_of(message, id, key[4], sequence), None
+
+    def clear(self) -> Observations:
+        """An empty one that still knows which texts are plain."""
+        fresh = Observations.__new__(Observations)
+        fresh.__dict__.update(self.__dict__)
+        fresh._said, fresh._earlier, fresh.repeated = {}, [], 0
+        return fresh
+
+
+def _counts(message: pb.ObservationRecorded, kind: str) -> bool:
+    if kind == "count":
+        return message.count >= 0
+    ratio = message.ratio
+    return 0 <= ratio.numerator <= ratio.denominator
+
+
+def told(message: pb.ObservationRecorded, event: Any, catalogue: c.Catalogue) -> Fact:
+    """The fact of one observation outside of the stream (a replayed dead letter); raises Refused."""
+    source = source_of(event.source)
+    judge(message, str(event.id), source, catalogue)
+    return fact_of(message, str(event.id), source, sequence_of(message, event.sequence))
+
+
+def source_of(given: str) -> str:
+    """The name of a source as facts keep it; raises Poison where it is no plain text."""
+    name = given.removeprefix("/xaso/").strip("/")[:100]
+    if not name.isprintable():
+        raise Poison("ce_source is no plain text")
+    return name

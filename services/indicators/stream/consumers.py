@@ -1,0 +1,218 @@
+"""Owns what events of the other services say as facts.
+
+Each event carries the whole state of its aggregate, so one function serves all events of an aggregate; the sequence of
+the aggregate orders them. A mapping is a pure function of the message and its envelope; what needs the database (a unit
+is described, its figures are carried over) is a deed, done in the transaction that writes the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from fractions import Fraction
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from xaso.ecommerce.v1 import events_pb2 as ecommerce
+from xaso.identity.v1 import events_pb2 as identity
+from xaso.media.v1 import events_pb2 as media
+from xaso.observations.v1 import events_pb2 as observations
+from xaso.petitions.v1 import events_pb2 as petitions
+
+from chassis import units
+from chassis.consumer import Event
+from chassis.units import VIETNAM
+from services.indicators.calculation import ledger, sequencer
+from services.indicators.calculation.engine import Fact, Ratio, Value
+from services.indicators.calculation.model import unit_key
+from services.indicators.criteria import library
+from services.indicators.reorganisation import carrying
+from services.indicators.reorganisation.inheriting import Link
+from services.indicators.sources import observing
+from services.indicators.stream.feeds import Envelope, Feeds
+
+on = Feeds()
+
+WORKING_STATES = ("ready", "sleeping")
+"""States in which a loudspeaker would play if it were told to; sleeping is a device's own thrift, not a fault."""
+
+
+SECURITY = "an_ninh"
+"""The category of reports on security and order."""
+
+FLOORS = ("postmart", "voso", "shopee", "lazada", "tiktok")
+"""Sales channels that are e-commerce floors; an own site and social networks are none."""
+
+
+def fact_from(
+    event: Envelope, attribute: str, entity: str, unit: str, value: Value, *, period: str = "", gone: bool = False
+) -> Fact:
+    """What `event` says of one attribute; the source is the service that published it, by its proto package."""
+    return Fact(
+        attribute,
+        entity,
+        event.type.split(".", 2)[1],
+        "event",
+        unit,
+        value,
+        event.sequence,
+        f"{event.type}:{event.id}",
+        event.time,
+        period,
+        gone,
+    )
+
+
+@on.deed(identity.UnitEntered, identity.UnitChanged, identity.UnitEnded)
+async def unit_described(tx: AsyncSession, events: Sequence[Event[identity.UnitEntered]]) -> None:
+    """Keep the units; what lies above counts one village more or less, or another one."""
+    described = {}
+    for event in events:
+        unit = units.from_message(event.data.unit)
+        before = await units.find(tx, unit.code)
+        await units.project(tx, unit, event.sequence)
+        described[unit.code] = unit
+        for path in {unit.path} | ({before.path} if before else set()):
+            await sequencer.mark_stale(tx, path)
+    await ledger.adopt(tx, described, library.catalogue(), f"units:{events[-1].id}")
+
+
+@on.deed(identity.UnitSucceeded)
+async def unit_succeeded(tx: AsyncSession, events: Sequence[Event[identity.UnitSucceeded]]) -> None:
+    """Units gave the whole or a share of themselves to others: what is known of them is carried over."""
+    catalogue = library.catalogue()
+    both = [units.from_message(one) for event in events for one in (event.data.predecessor, event.data.successor)]
+    await carrying.introduce(tx, both, catalogue, f"units:{events[-1].id}")
+    await carrying.link(tx, [link_from(event.data) for event in events], catalogue)
+
+
+def link_from(message: identity.UnitSucceeded) -> Link:
+    """A link as its event tells of it; without a share nobody said which part goes over."""
+    predecessor, successor = units.from_message(message.predecessor), units.from_message(message.successor)
+    share = Fraction(message.share.numerator, message.share.denominator) if message.HasField("share") else None
+    return Link(
+        change_set=message.change_set,
+        predecessor=unit_key(predecessor),
+        successor=unit_key(successor),
+        effective_on=date.fromisoformat(message.effective_on),
+        level=successor.level,
+        share=share,
+        named={one.name: Fraction(one.share.numerator, one.share.denominator) for one in message.named_shares},
+        legal_basis=message.legal_basis,
+        successors=message.successors_of_predecessor,
+        predecessors=message.predecessors_of_successor,
+        group=successor.commune,
+    )
+
+
+@on(identity.DigitalTeamRegistered, identity.DigitalTeamActivityLogged, identity.DigitalTeamDissolved)
+def digital_team(message: identity.DigitalTeamRegistered, event: Envelope) -> list[Fact]:
+    """288.3: a team is registered, and in which years it logged activity. A dissolved team no longer counts."""
+    team = message.team
+    dissolved = bool(team.dissolved_on)
+    facts = [fact_from(event, "team.standing", team.id, team.unit, "dissolved" if dissolved else "registered")]
+    for year, count in team.activities_by_year.items():
+        state = "logged" if count > 0 and not dissolved else "none"
+        facts.append(fact_from(event, "team.activity", f"{team.id}@{year}", team.unit, state, period=str(year)))
+    return facts
+
+
+@on(
+    petitions.PetitionFiled,
+    petitions.PetitionRouted,
+    petitions.PetitionAnswered,
+    petitions.PetitionClosed,
+    petitions.PetitionRated,
+    petitions.PetitionReopened,
+)
+def petition(message: petitions.PetitionFiled, event: Envelope) -> list[Fact]:
+    """288.1: an answer given through the platform is evidence, also where the reporter is not content with it.
+
+    In communes: that reports are taken in at all (g7), that residents rate (1.2), and answers on security (18.2).
+    """
+    state = message.petition
+    answered = state.HasField("answered_at")
+    moment = (state.answered_at if answered else state.filed_at).ToDatetime(tzinfo=VIETNAM)
+    value = "answered" if answered else "open"
+    unit = state.village or state.commune
+    year = str(moment.year)
+    facts = [
+        fact_from(event, "petition.answer", state.id, unit, value, period=year),
+        fact_from(event, "petition.rating", state.id, unit, "rated" if state.rating else "unrated", period=year),
+    ]
+    if state.category == SECURITY:
+        facts.append(fact_from(event, "petition.security", state.id, unit, value, period=year))
+    return facts
+
+
+@on(media.LoudspeakerRegistered, media.LoudspeakerStateChanged, media.LoudspeakerRetired)
+def loudspeaker(message: media.LoudspeakerRegistered, event: Envelope) -> list[Fact]:
+    """288.2: a smart loudspeaker in service, that is, not retired and reachable now."""
+    speaker = message.loudspeaker
+    if not speaker.in_service:
+        value = "retired"
+    elif not speaker.smart:
+        value = "analogue"
+    else:
+        value = "working" if speaker.state in WORKING_STATES else "silent"
+    return [fact_from(event, "loudspeaker.service", speaker.id, speaker.unit, value)]
+
+
+@on(media.BulletinAcknowledged)
+def bulletin(message: media.BulletinAcknowledged, event: Envelope) -> list[Fact]:
+    """8.3 of the advanced commune: a loudspeaker that finished a bulletin in a month works regularly in that month."""
+    speaker = message.loudspeaker
+    month = event.time.astimezone(VIETNAM).strftime("%Y-%m")
+    return [fact_from(event, "loudspeaker.bulletin", f"{speaker.id}@{month}", speaker.unit, "played", period=month)]
+
+
+@on(media.VillageAudibilityChanged)
+def audibility(message: media.VillageAudibilityChanged, event: Envelope) -> list[Fact]:
+    """288.7: residential clusters in earshot, counted by the media service."""
+    heard = Ratio(message.clusters_in_earshot, message.clusters)
+    return [fact_from(event, "village.audible_area", message.unit, message.unit, heard)]
+
+
+@on(media.CameraRegistered, media.CameraStateChanged, media.CameraRetired)
+def camera(message: media.CameraRegistered, event: Envelope) -> list[Fact]:
+    """288.4: a camera counts for its place while it is online and connected to the commune's hub."""
+    seen = message.camera
+    if seen.retired:
+        value = "retired"
+    elif seen.in_hub and seen.state == "online" and seen.place in ("public_place", "main_road"):
+        value = seen.place
+    else:
+        value = "dark"
+    return [fact_from(event, "camera.watch", seen.id, seen.unit, value)]
+
+
+@on(
+    ecommerce.ProductPublished,
+    ecommerce.ProductChanged,
+    ecommerce.ProductWithdrawn,
+    ecommerce.ListingOpened,
+    ecommerce.ListingEnded,
+)
+def product(message: ecommerce.ProductPublished, event: Envelope) -> list[Fact]:
+    """288.9: a key product is sold online while one of its listings is live.
+
+    A withdrawn product is no longer among the village's products; a draft is not yet. In communes: whether a product
+    with OCOP stars is on an e-commerce floor.
+    """
+    state = message.product
+    value = "other"
+    if state.key_product and state.status == "published":
+        value = "key_listed" if state.live_listings > 0 else "key_unlisted"
+    ocop = "none"
+    if state.ocop_stars and state.status == "published":
+        on_floor = any(listing.live and listing.channel in FLOORS for listing in state.listings)
+        ocop = "on_floor" if on_floor else "off_floor"
+    return [
+        fact_from(event, "product.sale", state.id, state.unit, value),
+        fact_from(event, "product.ocop", state.id, state.unit, ocop),
+    ]
+
+
+@on.latest(observations.ObservationRecorded)
+def observation(message: observations.ObservationRecorded, event: Envelope) -> list[Fact]:
+    """What another system observed; raises Refused with the reason where it cannot be right."""
+    return [observing.told(message, event, library.catalogue())]

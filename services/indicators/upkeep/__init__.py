@@ -1,0 +1,1 @@
+"""Keeping sets, measures and overlays: following, routes and command of those who maintain them."""

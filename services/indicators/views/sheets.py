@@ -1,0 +1,198 @@
+"""Owns what the sheet of a unit shows: the sentence, one row per criterion, its trend, and the last changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from chassis.i18n import fmt_date, fmt_number
+from services.indicators.answers.queries import Row, Sheet, more
+from services.indicators.calculation.engine import Ratio
+from services.indicators.calculation.model import Change
+from services.indicators.criteria import catalogue as c
+from services.indicators.shapes.words import cause_words, joined, lacks, unknown
+from services.indicators.views.rules import compared, judged, target_words
+from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words
+
+NUMBERED = (c.RatioRule, c.CountRule, c.FlagRule)
+"""Rules that rest on one measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowView:
+    """One row of the sheet as it is drawn. `percent` and `target` are 0 to 100, None without a ratio.
+
+    `asked` says in words what the rule asks for; empty where the document names no level. `local` says what an overlay
+    made of it, `halted` by which order it is not judged.
+    """
+
+    row: Row
+    title: str
+    percent: float | None
+    target: float | None
+    text: str
+    asked: str
+    note: str
+    because: str
+    trend: list[float | None]
+    trend_words: str
+    local: str = ""
+    halted: str = ""
+
+
+class SheetView:
+    """The sheet of a unit of the set's own level."""
+
+    def __init__(
+        self,
+        sheet: Sheet,
+        catalogue: c.Catalogue,
+        locale: str,
+        _: Translate,
+        *,
+        missing_only: bool = False,
+        trends: Mapping[str, list[float | None]] | None = None,
+        traits: Mapping[str, str] | None = None,
+        orders: Mapping[str, str] | None = None,
+    ) -> None:
+        self._trends = trends or {}
+        self._traits = traits or {}
+        self._orders = orders or {}
+        self.sheet = sheet
+        self.unit = sheet.unit
+        self.set_title = sheet.criteria.title.in_(locale)
+        self.missing_only = missing_only
+        self.judged = any(judged(row.item.rule) for row in sheet.rows)
+        self.known = sum(row.status != "no_data" for row in sheet.rows)
+        self.missing_count = sum(row.status in ("unmet", "no_data") for row in sheet.rows)
+        shown = [row for row in sheet.rows if not missing_only or row.status in ("unmet", "no_data")]
+        self.rows = [self._row(row, catalogue, locale, _) for row in shown]
+        self.sentence, self.rest = self._sentence(catalogue, locale, _)
+
+    def _sentence(self, catalogue: c.Catalogue, locale: str, _: Translate) -> tuple[str, str]:
+        sheet = self.sheet
+        if not self.judged:
+            names = {"unit": sheet.unit.name, "known": self.known, "total": len(sheet.rows)}
+            words = _("{unit} có số liệu cho {known}/{total} chỉ tiêu theo dõi.").format(**names)
+            return words, _("Văn bản không nêu mức nên không chấm đạt hay chưa đạt.")
+        sentence = _("{unit} đạt {met}/{total} chỉ tiêu.").format(
+            unit=sheet.unit.name, met=sheet.met, total=sheet.total
+        )
+        lacking, silent = lacks(sheet, catalogue, locale, _), unknown(sheet, locale, _)
+        rest = []
+        if sheet.status == "met":
+            rest.append(_("Đủ điều kiện đề nghị công nhận {set}.").format(set=self.set_title))
+        if lacking:
+            rest.append(_("Còn thiếu: {what}.").format(what=joined(lacking, _)))
+        if silent:
+            rest.append(_("Chưa có số liệu: {what}.").format(what=silent))
+        for status, words in (("not_applicable", _("Không áp dụng: {n}.")), ("suspended", _("Tạm hoãn: {n}."))):
+            count = sum(row.status == status for row in sheet.rows)
+            if count:
+                rest.append(words.format(n=count))
+        return sentence, " ".join(rest)
+
+    def _row(self, row: Row, catalogue: c.Catalogue, locale: str, _: Translate) -> RowView:
+        rule = row.item.rule
+        inner = rule.rule if isinstance(rule, c.Suspended) else rule
+        measure = catalogue.measures[inner.measure] if isinstance(inner, NUMBERED) else None
+        ratio = row.figure if isinstance(row.figure, Ratio) else None
+        target = self._target(inner)
+        return RowView(
+            row=row,
+            title=row.item.title.in_(locale),
+            percent=100 * ratio.numerator / ratio.denominator if ratio and ratio.denominator else None,
+            target=float(target * 100) if target is not None else None,
+            text=figure_words(row.figure, measure, locale, _),
+            asked=self._asked(inner, target, locale, _) if judged(inner) else "",
+            note=self._note(row, measure, locale, _),
+            because=cause_words(row.cause, locale) if row.cause else "",
+            trend=self._trends.get(row.item.code, []),
+            trend_words=self._trend_words(row.item.code, locale, _),
+            local=self._local(row.item, catalogue, locale, _),
+            halted=self._halted(row, catalogue, locale, _),
+        )
+
+    def _target(self, rule: c.Rule) -> Fraction | None:
+        """The share asked of this very unit; None where it is no share, or depends on a trait nobody has told."""
+        if isinstance(rule, c.ChildrenRule) and not rule.count:
+            return None if rule.target is None else Fraction(rule.target)
+        if not isinstance(rule, c.RatioRule):
+            return None
+        if rule.by is None:
+            return rule.target
+        state = self._traits.get(rule.by.measure)
+        found = rule.by.targets(state)
+        return next(iter(found)) if len(found) == 1 else None
+
+    @staticmethod
+    def _asked(rule: c.Rule, target: Fraction | None, locale: str, _: Translate) -> str:
+        if isinstance(rule, c.RatioRule) and rule.by is not None and target is not None and rule.operator is not None:
+            asked = compared(rule.operator, f"{fmt_number(target * 100, locale)}%", _)
+            return _("Cần {target} (mức của nơi này)").format(target=asked)
+        return _("Cần {target}").format(target=target_words(rule, _, locale=locale))
+
+    @staticmethod
+    def _local(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
+        overlay = catalogue.overlays.get(item.overlay) if item.overlay else None
+        if overlay is None:
+            return ""
+        names = {"title": overlay.title.in_(locale), "number": overlay.legal_basis.number}
+        if item.base_rule is None:
+            return _("Chỉ tiêu địa phương thêm: {title} ({number}).").format(**names)
+        base = target_words(item.base_rule, _, locale=locale)
+        return _("Mức do địa phương đặt: {title} ({number}); văn bản gốc: {base}.").format(base=base, **names)
+
+    def _halted(self, row: Row, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
+        """Why the row, or one of its conditions, is not judged."""
+        for part in c.suspensions_of(row.item.rule):
+            names = {"reason": part.reason.in_(locale), "document": part.document}
+            if part is row.item.rule:
+                return _("Tạm hoãn: {reason} ({document}).").format(**names)
+            what = ", ".join(catalogue.measures[code].title.in_(locale) for code in c.measures_of(part.rule))
+            return _("Tạm hoãn riêng điều kiện “{what}”: {reason} ({document}).").format(what=what, **names)
+        return self._orders.get(row.item.code, "")
+
+    def _trend_words(self, code: str, locale: str, _: Translate) -> str:
+        known = [point for point in self._trends.get(code, []) if point is not None]
+        if len(known) < 2:
+            # One day is no trend.
+            return ""
+        first, last = (fmt_number(int(point * 10) / 10, locale) for point in (known[0], known[-1]))
+        return _("90 ngày qua: từ {first}% đến {last}%").format(first=first, last=last)
+
+    @staticmethod
+    def _note(row: Row, measure: c.Measure | None, locale: str, _: Translate) -> str:
+        number = more(row.item, row.figure) if row.status == "unmet" else None
+        if not number or measure is None:
+            return ""
+        unit = measure.unit_of_measure.in_(locale)
+        return _("Thêm {n} {unit} nữa là đạt").format(n=fmt_number(number, locale), unit=unit)
+
+
+def history_line(change: Change, criteria: c.CriteriaSet, locale: str, _: Translate) -> dict[str, Any]:
+    """A change as a line of the timeline."""
+    item = criteria.item(change.item_code)
+    short = item.short.in_(locale) if item else change.item_code
+    after = _(STATUS_WORDS[change.after])
+    if change.before == change.after:
+        what = _("{item} {name}: {status}, số liệu mới").format(item=change.item_code, name=short, status=after)
+    else:
+        before = _(STATUS_WORDS[change.before])
+        what = _("{item} {name}: {before} → {after}").format(
+            item=change.item_code, name=short, before=before, after=after
+        )
+    why = _("vì {reason}").format(reason=cause_words(change.cause, locale)) if change.cause else ""
+    return {"at": change.at, "what": what, "who": why, "kind": "done" if change.after == "met" else "warm"}
+
+
+def order_words(rows: Sequence[Any], locale: str, _: Translate) -> dict[str, str]:
+    """Per item the order that suspends it today, in words; `rows` as `queries.suspended` gives them."""
+    return {
+        row.item_code: _("Tạm hoãn từ {start}: {reason} ({document}).").format(
+            start=fmt_date(row.starts_on, locale), reason=row.reason, document=row.document
+        )
+        for row in rows
+    }

@@ -1,0 +1,166 @@
+"""Owns the words of "what if": what can be supposed of each row, the least that would do, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chassis.i18n import fmt_number
+from services.indicators.answers.whatif import Row, Supposed
+from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.figures import Ratio
+from services.indicators.criteria.least import Step
+from services.indicators.views.rules import RuleWords, judged, target_words
+from services.indicators.views.wording import Translate, figure_words, many
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that can be supposed. `kind`: more (a number on top), share (two numbers), yes, number, state.
+
+    `name` is the field's, `typed` what was asked, `options` the states of a trait.
+    """
+
+    kind: str
+    name: str
+    label: str
+    hint: str
+    typed: str
+    typed_of: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SupposedRow:
+    """A row that is open, or was made to be met: before, after, what would do, and what can be asked of it."""
+
+    code: str
+    title: str
+    asked: str
+    before: str
+    after: str
+    needs: str
+    questions: tuple[Question, ...]
+
+
+class SupposedView:
+    """The page: the sentence and the rows that are not met today."""
+
+    def __init__(
+        self,
+        found: Supposed,
+        typed: Mapping[str, str],
+        catalogue: c.Catalogue,
+        locale: str,
+        _: Translate,
+    ) -> None:
+        self._catalogue, self._locale, self._translate = catalogue, locale, _
+        self._figures, self._typed = found.figures, typed
+        self._words = RuleWords(catalogue, locale, _)
+        self.found = found
+        self.asked = any(typed.values())
+        names = {"unit": found.unit.name, "met": found.before.met, "total": found.before.total}
+        if self.asked:
+            self.sentence = _("{unit} hiện đạt {met}/{total} chỉ tiêu; nếu như vậy sẽ đạt {then}/{total}.").format(
+                then=found.after.met, **names
+            )
+        else:
+            self.sentence = _("{unit} hiện đạt {met}/{total} chỉ tiêu.").format(**names)
+        self.rows = [self._row(row) for row in found.rows if self._shown(row)]
+        self.least = self._fill(found)
+
+    @staticmethod
+    def _shown(row: Row) -> bool:
+        return judged(row.item.rule) and (row.before.status in ("unmet", "no_data") or row.before != row.after)
+
+    def _row(self, row: Row) -> SupposedRow:
+        return SupposedRow(
+            code=row.item.code,
+            title=row.item.title.in_(self._locale),
+            asked=target_words(row.rule, self._translate, locale=self._locale),
+            before=row.before.status,
+            after=row.after.status,
+            needs=self._needs(row),
+            questions=tuple(self._questions(row.rule)),
+        )
+
+    def _needs(self, row: Row) -> str:
+        """The least that would still turn the row after what was supposed."""
+        _, least = self._translate, row.least
+        if least.status == "met":
+            return ""
+        if not least.reachable:
+            return _("Chỉ thêm vào thì chưa đủ: cần đổi chính tổng số, hoặc chưa xét được.")
+        parts = [self._step(step) for step in least.steps]
+        if least.missing:
+            names = ", ".join(self._catalogue.measures[code].title.in_(self._locale) for code in least.missing)
+            parts.append(_("trước hết cần số liệu: {names}").format(names=names))
+        return _("Ít nhất cần: {what}.").format(what="; ".join(parts)) if parts else ""
+
+    def _step(self, step: Step) -> str:
+        _ = self._translate
+        if step.kind in ("children", "item"):
+            set_code, _slash, item_code = step.subject.partition("/")
+            criteria = self._catalogue.sets[set_code]
+            item = criteria.item(item_code)
+            title = item.short.in_(self._locale) if item else item_code
+            if step.kind == "item":
+                return _("đạt “{title}”").format(title=title)
+            level = many(criteria.level, self._locale, _)
+            return _("thêm {n} {level} đạt “{title}”").format(n=step.more, level=level, title=title)
+        measure = self._catalogue.measures[step.subject]
+        if step.kind == "flag":
+            return _("có: {title}").format(title=measure.title.in_(self._locale))
+        unit = measure.unit_of_measure.in_(self._locale)
+        number = fmt_number(abs(step.more), self._locale)
+        words = _("thêm {n} {unit}") if step.more >= 0 else _("bớt {n} {unit}")
+        return words.format(n=number, unit=unit)
+
+    def _questions(self, rule: c.Rule) -> list[Question]:
+        match rule:
+            case c.Composed():
+                return [question for part in rule.rules for question in self._questions(part)]
+            case c.ChildrenRule():
+                return [self._below(rule)]
+            case c.RatioRule() | c.CountRule() | c.FlagRule():
+                return [self._measure(code) for code in dict.fromkeys(c.measures_of(rule))]
+        return []
+
+    def _below(self, rule: c.ChildrenRule) -> Question:
+        _ = self._translate
+        subject = f"{rule.set_code}/{rule.item_code}"
+        level = many(self._catalogue.sets[rule.set_code].level, self._locale, _)
+        label = _("Thêm bao nhiêu {unit} đạt?").format(unit=level)
+        return Question("more", f"more:{subject}", label, self._words.view(rule).link, self._of(f"more:{subject}"))
+
+    def _measure(self, code: str) -> Question:
+        _, measure = self._translate, self._catalogue.measures[code]
+        title, unit = measure.title.in_(self._locale), measure.unit_of_measure.in_(self._locale)
+        held = self._figures.get(code)
+        if measure.kind == "state":
+            names = zip(measure.states, (one.in_(self._locale) for one in measure.state_titles), strict=False)
+            return Question("state", f"state:{code}", title, "", self._of(f"state:{code}"), options=tuple(names))
+        if measure.kind == "flag":
+            return Question("yes", f"yes:{code}", title, "", self._of(f"yes:{code}"))
+        now = _("Hiện: {now}").format(now=figure_words(held, measure, self._locale, _)) if held is not None else ""  # type: ignore[arg-type]  # a trait was told apart above.
+        if measure.kind == "ratio" and not (isinstance(held, Ratio) and held.denominator):
+            label = _("{title}: bao nhiêu trên tổng số bao nhiêu {unit}?").format(title=title, unit=unit)
+            name = f"share:{code}"
+            return Question("share", name, label, now, self._of(name), self._of(f"of:{code}"))
+        label = _("{title}: thêm bao nhiêu {unit}?").format(title=title, unit=unit)
+        return Question("more", f"more:{code}", label, now, self._of(f"more:{code}"))
+
+    def _of(self, name: str) -> str:
+        return self._typed.get(name, "")
+
+    @staticmethod
+    def _fill(found: Supposed) -> dict[str, str]:
+        """The fields that hold the least for every row that can be reached, for a link that fills them in."""
+        fields: dict[str, str] = {}
+        for row in found.rows:
+            for step in row.least.steps if row.least.exact else ():
+                if step.kind in ("numerator", "count", "children") and step.more > 0:
+                    fields[f"more:{step.subject}"] = str(max(int(fields.get(f"more:{step.subject}", 0)), step.more))
+                elif step.kind == "flag":
+                    fields[f"yes:{step.subject}"] = "1"
+        return fields

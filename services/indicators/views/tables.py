@@ -1,0 +1,55 @@
+"""Owns the tables people take home: a sheet, the matrix below a unit. `workbooks` writes them as CSV or XLSX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.indicators.answers.queries import Line, Sheet
+from services.indicators.calculation import engine
+from services.indicators.calculation.engine import Ratio
+from services.indicators.criteria import catalogue as c
+from services.indicators.interchange.workbooks import Cell, Table
+from services.indicators.interchange.workbooks import spelled as spelled
+from services.indicators.shapes.words import cause_words
+from services.indicators.views.rules import target_words
+from services.indicators.views.wording import STATUS_WORDS, Translate
+
+
+def sheet_table(sheet: Sheet, locale: str, _: Translate) -> Table:
+    """One line per item."""
+    head = [_("Mã"), _("Chỉ tiêu"), _("Kết quả"), _("Tử số"), _("Mẫu số"), _("Mức yêu cầu"), _("Từ"), _("Vì")]
+    rows: list[list[Cell]] = []
+    for row in sheet.rows:
+        numerator: int | None = None
+        denominator: int | None = None
+        if isinstance(row.figure, Ratio):
+            numerator, denominator = row.figure
+        elif row.figure is not None and not isinstance(row.figure, bool):
+            numerator = engine.whole(row.figure)
+        target = "" if sheet.rolled_up else target_words(row.item.rule, _)
+        since = row.since.isoformat() if row.since else ""
+        why = cause_words(row.cause, locale) if row.cause else ""
+        said = [row.item.code, row.item.title.in_(locale), _(STATUS_WORDS[row.status])]
+        rows.append([sheet.unit.code, sheet.unit.name, *said, numerator, denominator, target, since, why])
+    return Table(sheet.criteria.code, [_("Mã đơn vị"), _("Đơn vị"), *head], rows)
+
+
+def children_table(criteria: c.CriteriaSet, lines: Sequence[Line], _: Translate) -> Table:
+    """One line per unit below. Units of the set's own level have their status per item, in words; those above it two
+    columns per item, how many units meet it and of how many.
+    """
+    above = any(line.unit.level != criteria.level for line in lines)
+    head = [_("Mã đơn vị"), _("Đơn vị"), _("Đạt"), _("Tổng")]
+    for item in criteria.items:
+        head += [item.code, _("{item} (tổng)").format(item=item.code)] if above else [item.code]
+    rows: list[list[Cell]] = []
+    for line in lines:
+        cells: list[Cell] = []
+        for item in criteria.items:
+            status, figure = line.cells.get(item.code, ("no_data", None))
+            if above:
+                cells += list(figure) if isinstance(figure, Ratio) else [None, None]
+            else:
+                cells.append(_(STATUS_WORDS[status]))
+        rows.append([line.unit.code, line.unit.name, line.met, line.total, *cells])
+    return Table(criteria.code, head, rows)

@@ -1,0 +1,99 @@
+"""Owns the words pages share: statuses, levels, figures, sources, states of facts, what a rule asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from chassis.i18n import fmt_number, fmt_percent
+from services.indicators.calculation.engine import Figure, Ratio
+from services.indicators.criteria import catalogue as c
+
+Translate = Callable[[str], str]
+
+STATUS_WORDS = {
+    "met": "đạt",
+    "unmet": "chưa đạt",
+    "no_data": "chưa có số liệu",
+    "not_applicable": "không áp dụng",
+    "measured": "theo dõi",
+    "suspended": "tạm hoãn",
+}
+
+
+def address(path: str, **query: str | None) -> str:
+    """A path with the query parameters that are not None."""
+    return f"{path}?{urlencode({name: value for name, value in query.items() if value is not None})}"
+
+
+def figure_words(figure: Figure | None, measure: c.Measure | None, locale: str, _: Translate) -> str:
+    """A figure for people: 83,3% (200/240 hộ), có, 12."""
+    if figure is None:
+        return ""
+    if isinstance(figure, bool):
+        return _("có") if figure else _("không")
+    unit = f" {measure.unit_of_measure.in_(locale)}" if measure else ""
+    if isinstance(figure, Ratio):
+        counted = f"{fmt_number(figure.numerator, locale)}/{fmt_number(figure.denominator, locale)}{unit}"
+        return f"{fmt_percent(*figure, locale)} ({counted})" if figure.denominator else counted
+    return f"{fmt_number(figure, locale)}{unit}"
+
+
+LEVEL_WORDS = {"village": "thôn", "commune": "xã", "district": "huyện", "province": "tỉnh"}
+
+
+def many(level: str, locale: str, _: Translate) -> str:
+    """Units of a level as a word for several: "thôn", "villages"."""
+    word = _(LEVEL_WORDS[level])
+    # The English names of all four levels take a plain s; Vietnamese has no plural.
+    return f"{word}s" if locale == "en" else word
+
+
+FEED_WORDS = {
+    "T": "doanh nghiệp viễn thông gửi đến",
+    "M": "mục Truyền thanh & camera",
+    "P": "mục Phản ánh",
+    "E": "mục Sản phẩm",
+    "I": "mục Con người",
+    "S": "cán bộ nhập kèm bằng chứng",
+    "G": "hệ thống khác của Nhà nước gửi đến",
+}
+"""Who feeds a row, by the letters of the criteria files."""
+
+
+STATE_WORDS = {
+    "answered": "đã trả lời",
+    "open": "chưa trả lời",
+    "working": "đang hoạt động",
+    "silent": "mất kết nối",
+    "analogue": "không phải loa thông minh",
+    "retired": "đã thôi dùng",
+    "registered": "đã đăng ký",
+    "dissolved": "đã giải thể",
+    "logged": "có hoạt động",
+    "none": "không hoạt động",
+    "public_place": "đang quan sát nơi công cộng",
+    "main_road": "đang quan sát đường trục chính",
+    "dark": "không có hình hoặc chưa nối vào hệ thống của xã",
+    "key_listed": "nông sản chủ lực, đang bán trực tuyến",
+    "key_unlisted": "nông sản chủ lực, chưa bán trực tuyến",
+    "other": "không tính",
+}
+"""States of facts, in words."""
+
+SERVICE_WORDS = {
+    "petitions": "Phản ánh",
+    "ecommerce": "Sản phẩm",
+    "media": "Truyền thanh & camera",
+    "identity": "Con người",
+    "succession": "Đơn vị cũ",
+}
+
+
+def source_words(klass: str, source: str, _: Translate) -> str:
+    """Who says it, in words."""
+    if source in SERVICE_WORDS:
+        return _(SERVICE_WORDS[source])
+    if klass == "staff" or source.startswith("staff."):
+        return _("Cán bộ nhập")
+    return _("Đối tác {name}").format(name=source)

@@ -1,0 +1,113 @@
+"""Owns the pages about one row: why it stands as it does, and how it came about."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query
+from starlette.responses import Response
+
+from chassis import units
+from chassis.errors import Malformed
+from chassis.paging import After, decode_cursor, encode_cursor
+from chassis.web import MaybeMe, Page, PageRouter, Tx
+from services.indicators import views
+from services.indicators.answers import asking, history, queries, whatif
+from services.indicators.calculation.model import UnknownItem
+from services.indicators.criteria import library
+from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
+
+pages = PageRouter(templates=TEMPLATES)
+
+FACTS = 50
+"""Facts of an explanation on one page."""
+TURNS = 50
+"""Changes of a row on one page."""
+MOST_LINES = 20_000
+"""Changes in one table to take home."""
+
+
+@pages.get("/units/{code}/items/{item_code}")
+async def explain(
+    page: Page, tx: Tx, me: MaybeMe, code: str, item_code: str, set_code: SetParam = None, after: After = None
+) -> Response:
+    """Why an item stands as it does. Ids of things and single facts are for those who look after the unit."""
+    catalogue = library.catalogue()
+    criteria_set = chosen_set(set_code)
+    sheet = await queries.sheet(tx, code, criteria_set)
+    item = asking.row_of(sheet, item_code)
+    ids = asking.sees_ids(me, sheet.unit)
+    found = await asking.explain(tx, sheet, item, FACTS, after, ids=ids)
+    following = asking.cursor_after(found)
+    here = f"/indicators/units/{sheet.unit.code}/items/{item.code}"
+    least = None
+    if found.row.status in ("unmet", "no_data") and not sheet.rolled_up:
+        needed, needs = await whatif.least_of(tx, sheet.unit, (criteria_set.code, item.code), catalogue)
+        least = views.LeastView(needed, needs, catalogue, page.locale, page._, ids=ids)
+    view = views.ExplanationView(found, catalogue, page.locale, page._)
+    return page.render(
+        "explanation.html",
+        title=f"{item.code} · {sheet.unit.name}",
+        view=view,
+        least=least,
+        ids=ids,
+        unit_path=await unit_path(tx, sheet.unit, criteria_set),
+        back_href=f"/indicators/units/{sheet.unit.code}?set={criteria_set.code}",
+        back_label=sheet.unit.name,
+        history_href=views.address(f"{here}/history", set=criteria_set.code),
+        next=views.address(here, set=criteria_set.code, after=following) if following else None,
+        first=views.address(here, set=criteria_set.code) if after else None,
+    )
+
+
+AsOf = Annotated[str | None, Query(max_length=40)]
+
+
+@pages.get("/units/{code}/items/{item_code}/history")
+async def row_history(
+    page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None, after: After = None
+) -> Response:
+    """How a row came about: a chart of a year against the target, and every change."""
+    catalogue = library.catalogue()
+    criteria_set = chosen_set(set_code)
+    unit = await units.get(tx, code, asking.as_of_day(as_of))
+    item = next((one for one in catalogue.rows_of(criteria_set.code) if one.code == item_code), None)
+    if item is None:
+        raise UnknownItem(set=criteria_set.code, item=item_code[:60])
+    cursor = decode_cursor(after, 1)
+    if cursor and not (isinstance(cursor[0], int) and 0 <= cursor[0] < 2**63):
+        raise Malformed(field="after", message_="Vị trí trang không đọc được.")
+    pair = (criteria_set.code, item.code)
+    turns = await history.turns(tx, unit, pair, limit=TURNS, before_id=cursor[0] if cursor else None)
+    following = encode_cursor((turns[TURNS - 1].id,)) if len(turns) > TURNS else None
+    today = asking.as_of_day(as_of) or units.today()
+    course = await history.course(tx, unit, pair, catalogue, today=today)
+    here = f"/indicators/units/{unit.code}/items/{item.code}"
+    asked = {"set": criteria_set.code, "as_of": as_of}
+    return page.render(
+        "history.html",
+        title=f"{item.code} · {unit.name}",
+        unit=unit,
+        view=views.CourseView(item, turns[:TURNS], course, today, catalogue, page.locale, page._),
+        unit_path=await unit_path(tx, unit, criteria_set),
+        back_href=views.address(here, set=criteria_set.code),
+        back_label=page._("Vì sao?"),
+        csv_href=views.address(f"{here}/history.csv", **asked),
+        next=views.address(f"{here}/history", after=following, **asked) if following else None,
+        first=views.address(f"{here}/history", **asked) if after else None,
+    )
+
+
+@pages.get("/units/{code}/items/{item_code}/history.csv")
+async def row_history_csv(
+    page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None
+) -> Response:
+    """Every change of a row as CSV (UTF-8 with BOM), newest first."""
+    criteria_set = chosen_set(set_code)
+    unit = await units.get(tx, code, asking.as_of_day(as_of))
+    if all(one.code != item_code for one in library.catalogue().rows_of(criteria_set.code)):
+        raise UnknownItem(set=criteria_set.code, item=item_code[:60])
+    turns = await history.turns(tx, unit, (criteria_set.code, item_code), limit=MOST_LINES)
+    body = views.history_csv(unit.code, criteria_set.code, item_code, turns[:MOST_LINES], page.locale, page._)
+    headers = {"content-disposition": f'attachment; filename="{unit.code}-{criteria_set.code}-{item_code}.csv"'}
+    return Response(body.encode("utf-8-sig"), media_type="text/csv; charset=utf-8", headers=headers)

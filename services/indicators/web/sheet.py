@@ -1,0 +1,83 @@
+"""Owns the sheet of a unit, as a page and as a table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Query
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from chassis import units
+from chassis.auth import STAFF
+from chassis.units import LEVELS
+from chassis.web import MaybeMe, Page, PageRouter, Tx
+from services.indicators import views
+from services.indicators.answers import asking, queries
+from services.indicators.criteria import library
+from services.indicators.interchange import workbooks
+from services.indicators.web.downloads import download
+from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, unit_path
+
+pages = PageRouter(templates=TEMPLATES)
+
+
+@pages.get("/units/{code}")
+async def unit_sheet(
+    page: Page,
+    tx: Tx,
+    me: MaybeMe,
+    code: str,
+    set_code: SetParam = None,
+    show: Annotated[str, Query(max_length=20)] = "",
+    as_of: Annotated[str | None, Query(max_length=40)] = None,
+) -> Response:
+    """The sheet of a unit: the answer in a sentence, a ring, one row per criterion, and what changed last."""
+    criteria_set = chosen_set(set_code)
+    here = await units.get(tx, code, asking.as_of_day(as_of))
+    if LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
+        return page.redirect(views.place(here, criteria_set))
+    if as_of:
+        sheet = (await asking.past(tx, code, criteria_set.code, as_of)).sheet
+        drawn: dict[str, Any] = {}
+    else:
+        sheet = await queries.sheet(tx, code, criteria_set)
+        orders = await queries.suspended(tx, here, criteria_set.code, units.today())
+        drawn = {
+            "trends": await queries.trends(tx, here, criteria_set),
+            "orders": views.order_words(orders, page.locale, page._),
+        }
+    traits = await queries.traits(tx, here, (row.item for row in sheet.rows))
+    view = views.SheetView(
+        sheet, library.catalogue(), page.locale, page._, missing_only=show == "missing", traits=traits, **drawn
+    )
+    history = [] if as_of else await queries.latest_changes(tx, here, criteria_set)
+    return page.render(
+        "sheet.html",
+        title=here.name,
+        view=view,
+        history=[views.history_line(change, criteria_set, page.locale, page._) for change in history],
+        as_of=as_of,
+        choices=[] if as_of else await set_choices(tx, here, criteria_set.code, page),
+        may_enter=me is not None and me.may(STAFF, here.path),
+        unit_path=await unit_path(tx, here, criteria_set),
+        search_url="/indicators/units",
+        position=await queries.top_position(tx),
+    )
+
+
+@pages.get("/units/{code}/sheet.csv")
+async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
+    """The sheet as CSV."""
+    criteria_set = chosen_set(set_code)
+    table = views.sheet_table(await queries.sheet(tx, code, criteria_set), page.locale, page._)
+    return download(workbooks.csv_of(table), f"{code}-{criteria_set.code}.csv", workbooks.CSV)
+
+
+@pages.get("/units/{code}/sheet.xlsx")
+async def sheet_xlsx(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
+    """The sheet as a workbook."""
+    criteria_set = chosen_set(set_code)
+    table = views.sheet_table(await queries.sheet(tx, code, criteria_set), page.locale, page._)
+    body = await run_in_threadpool(workbooks.xlsx_of, table)
+    return download(body, f"{code}-{criteria_set.code}.xlsx", workbooks.XLSX)

@@ -1,0 +1,51 @@
+"""Owns what every page of indicators starts from: its templates, the set in question, the breadcrumb."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import Query
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis import units
+from chassis.units import Unit
+from chassis.web import Page
+from services.indicators import views
+from services.indicators.answers import queries
+from services.indicators.criteria import catalogue as criteria
+from services.indicators.criteria import library
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+
+SetParam = Annotated[str | None, Query(alias="set", max_length=60)]
+
+
+START_SET = "hd-288-2023"
+"""The set a reader meets first: the smart village, whose sheets the events of the platform feed."""
+
+
+def chosen_set(code: str | None) -> criteria.CriteriaSet:
+    """The set named, or the one to begin with."""
+    catalogue = library.catalogue()
+    if code:
+        return queries.criteria_set(catalogue, code)
+    return catalogue.sets.get(START_SET) or next(iter(catalogue.sets.values()))
+
+
+async def unit_path(tx: AsyncSession, unit: Unit, criteria_set: criteria.CriteriaSet) -> list[dict[str, str]]:
+    """The breadcrumb of the shell: every step leads to its own overview or sheet."""
+    return [
+        {"code": above.code, "name": above.name, "href": f"/indicators/units/{above.code}?set={criteria_set.code}"}
+        for above in await units.breadcrumb(tx, unit)
+    ]
+
+
+async def set_choices(
+    tx: AsyncSession, unit: Unit, chosen: str, page: Page, *, page_of: str = ""
+) -> list[views.SetChoice]:
+    """The sets a reader can switch to at this unit, each with its result; `page_of` stays on a page of the unit."""
+    found = await queries.standings(tx, unit, [unit.level])
+    # Its own level has but one unit there: itself.
+    stands = next((one.sets for one in found if one.unit.code == unit.code), {})
+    return views.set_choices(unit, library.catalogue(), stands, chosen, page.locale, page._, page_of)

@@ -1,0 +1,191 @@
+"""Figures to and from DHIS2: its words, its periods, its counts, and a round trip that changes nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.indicators.interchange import dhis2
+from tests.indicators.conftest import Stage
+from tests.support.running import bearer, commune
+
+ADDRESS = "/indicators/api/v1/dataValueSets"
+SET = "hd-288-2023"
+FIBRE = "village.fibre_households"
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("2026", "2026"),
+        ("2026Q4", "2026-Q4"),
+        ("202611", "2026-11"),
+        *((text, None) for text in ("2026W3", "20261", "202613", "20261122", "2026S1", "٢٠٢٦", "0001", "")),
+    ],
+)
+def test_periods_are_theirs_outside_and_ours_inside(theirs: str, ours: str | None) -> None:
+    assert dhis2.period_in(theirs) == ours
+    if ours is not None:
+        assert dhis2.period_out(ours) == theirs
+
+
+def officer(stage: Stage) -> dict[str, str]:
+    return bearer(("officer", stage.commune.path), subject="o-dhis")
+
+
+async def send(
+    stage: Stage, values: list[dict[str, Any]], who: dict[str, str] | None = None, **params: Any
+) -> dict[str, Any]:
+    body = {"dataSet": SET, "period": "2026", "dataValues": values}
+    answer = await stage.client.post(ADDRESS, json=body, params=params, headers=who or officer(stage))
+    assert answer.status_code in (200, 409), answer.text
+    found: dict[str, Any] = answer.json()
+    assert found["httpStatusCode"] == answer.status_code
+    return found
+
+
+def value(unit: str, value: str, combo: str = "default", element: str = FIBRE, **more: Any) -> dict[str, Any]:
+    return {"dataElement": element, "orgUnit": unit, "categoryOptionCombo": combo, "value": value, **more}
+
+
+def ratio(unit: str, numerator: int, denominator: int, **more: Any) -> list[dict[str, Any]]:
+    return [
+        value(unit, str(numerator), "numerator", **more),
+        value(unit, str(denominator), "denominator", **more),
+    ]
+
+
+def counts(found: dict[str, Any]) -> tuple[int, int, int, int]:
+    count = found["response"]["importCount"]
+    return (count["imported"], count["updated"], count["ignored"], count["deleted"])
+
+
+async def test_values_come_in_are_changed_and_taken_back_and_are_counted_as_dhis2_counts(stage: Stage) -> None:
+    unit = await stage.new_village()
+    first = await send(stage, ratio(unit.code, 81, 100))
+    assert (first["status"], counts(first)) == ("OK", (2, 0, 0, 0))
+    assert first["response"]["responseType"] == "ImportSummary"
+    assert (await stage.item(unit, "288.5"))["value"] == {"numerator": 81, "denominator": 100}
+    assert counts(await send(stage, ratio(unit.code, 79, 100))) == (0, 2, 0, 0)
+    assert await stage.status(unit, "288.5") == "unmet"
+    assert counts(await send(stage, ratio(unit.code, 1, 100), importStrategy="CREATE")) == (0, 0, 2, 0)
+    assert counts(await send(stage, ratio(unit.code, 90, 100), dryRun=True)) == (0, 2, 0, 0)
+    assert (await stage.item(unit, "288.5"))["value"] == {"numerator": 79, "denominator": 100}
+    assert counts(await send(stage, ratio(unit.code, 0, 0, deleted=True))) == (0, 0, 0, 2)
+    assert await stage.status(unit, "288.5") == "no_data"
+    assert counts(await send(stage, ratio(unit.code, 1, 2), importStrategy="UPDATE")) == (0, 0, 2, 0)
+
+
+async def test_what_is_wrong_is_a_conflict_and_the_rest_counts(stage: Stage) -> None:
+    unit, other = await stage.new_village(), await stage.new_village()
+    neighbour = commune("11077", "Xã Hưng Đạo")
+    await stage.running.enter_units(neighbour)
+    found = await send(
+        stage,
+        [
+            *ratio(unit.code, 81, 100),
+            value(unit.code, "1", element="village.happiness"),
+            value("99999", "true", element="village.smart_loudspeaker"),
+            value(other.code, "7", "numerator"),
+            value(other.code, "maybe", element="village.smart_loudspeaker"),
+            value(other.code, "true", "numerator", element="village.smart_loudspeaker", period="2025"),
+            value(other.code, "true", element="village.smart_loudspeaker", period="2026W1"),
+            *ratio(other.code, 9, 8, period="2024"),
+            value(other.code, "true", element="village.digital_dialogue", period="202601"),
+        ],
+    )
+    assert found["status"] == "WARNING"
+    assert counts(found) == (2, 0, 9, 0)
+    told = {(c["errorCode"], c["property"], tuple(c["indexes"])) for c in found["response"]["conflicts"]}
+    assert told == {
+        ("E7610", "dataElement", (2,)),
+        ("E7612", "orgUnit", (3,)),
+        ("E7619", "value", (4,)),
+        ("E7619", "value", (5,)),
+        ("E7613", "categoryOptionCombo", (6,)),
+        ("E7611", "period", (7,)),
+        ("E7619", "value", (8, 9)),
+        ("E7611", "period", (10,)),
+    }
+    assert found["response"]["rejectedIndexes"] == list(range(2, 11))
+    assert (await stage.item(unit, "288.5"))["value"] == {"numerator": 81, "denominator": 100}
+
+
+async def test_what_goes_out_can_come_in_elsewhere(stage: Stage) -> None:
+    unit = await stage.new_village()
+    sent = [*ratio(unit.code, 83, 100), value(unit.code, "true", element="village.smart_loudspeaker")]
+    await send(stage, sent)
+    params = {"dataSet": SET, "period": "2026", "orgUnit": "11074", "children": True}
+    out = (await stage.client.get(ADDRESS, params=params)).json()
+    assert (out["dataSet"], out["period"], out["orgUnit"]) == (SET, "2026", "11074")
+    own = [v for v in out["dataValues"] if v["orgUnit"] == unit.code]
+    assert {(v["dataElement"], v["categoryOptionCombo"], v["value"]) for v in own} == {
+        (FIBRE, "numerator", "83"),
+        (FIBRE, "denominator", "100"),
+        ("village.smart_loudspeaker", "default", "true"),
+    }
+    answer = await stage.client.post(ADDRESS, json={**out, "dataValues": own}, headers=officer(stage))
+    assert answer.status_code == 200
+    assert counts(answer.json()) == (0, 3, 0, 0)
+    past = (await stage.client.get(ADDRESS, params={**params, "period": "2020"})).json()
+    assert past["dataValues"] == []
+
+
+async def test_a_past_period_is_told_as_it_stood_at_its_end(stage: Stage) -> None:
+    from sqlalchemy import text
+
+    unit = await stage.new_village()
+    await send(stage, ratio(unit.code, 50, 100))
+    async with stage.running.tx() as tx:
+        await tx.execute(text("UPDATE change SET at = '2025-06-30T10:00:00Z' WHERE code = :c"), {"c": unit.code})
+    await send(stage, ratio(unit.code, 60, 100))
+    seen = {}
+    for period in ("2025Q2", "2025Q1", "2026"):
+        params = {"dataSet": SET, "period": period, "orgUnit": unit.code}
+        out = (await stage.client.get(ADDRESS, params=params)).json()
+        seen[period] = [v["value"] for v in out["dataValues"] if v["dataElement"] == FIBRE]
+    assert seen == {"2025Q2": ["50", "100"], "2025Q1": [], "2026": ["60", "100"]}
+
+
+async def test_a_unit_of_others_is_refused_and_so_is_who_may_report_nowhere(stage: Stage) -> None:
+    unit = await stage.new_village()
+    body = {"dataSet": SET, "period": "2026", "dataValues": ratio(unit.code, 1, 2)}
+    for who, status in (
+        (bearer(("officer", "30/298/11077")), 403),
+        (bearer(("resident", stage.commune.path)), 403),
+        (bearer(("partner", "30"), kind="partner", client_id="dhis", scope="indicators.read"), 403),
+        ({}, 401),
+    ):
+        assert (await stage.client.post(ADDRESS, json=body, headers=who)).status_code == status
+    partner = bearer(("partner", "30"), kind="partner", client_id="dhis", scope="indicators.observations.write")
+    assert counts(await send(stage, ratio(unit.code, 1, 2), partner)) == (2, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("params", "body", "status"),
+    [
+        ({"idScheme": "uid"}, {"dataValues": []}, 422),
+        ({}, {}, 422),
+        ({}, {"dataSet": "nope", "dataValues": []}, 404),
+        ({}, {"dataValues": [{"dataElement": "a\x00", "value": "1"}]}, 422),
+        ({}, {"dataValues": [{"value": "1"}]}, 422),
+        ({"importStrategy": "APPEND"}, {"dataValues": []}, 422),
+    ],
+)
+async def test_bad_requests_are_refused(
+    stage: Stage, params: dict[str, str], body: dict[str, Any], status: int
+) -> None:
+    answer = await stage.client.post(ADDRESS, json=body, params=params, headers=officer(stage))
+    assert answer.status_code == status, answer.text
+
+
+async def test_bad_questions_are_refused(stage: Stage) -> None:
+    good = {"dataSet": SET, "period": "2026", "orgUnit": "11074"}
+    for changed, status in (
+        ({"period": "2026W1"}, 400),
+        ({"period": "0001"}, 400),
+        ({"dataSet": "nope"}, 404),
+        ({"orgUnit": "99999"}, 404),
+    ):
+        assert (await stage.client.get(ADDRESS, params={**good, **changed})).status_code == status, changed

@@ -1,0 +1,130 @@
+"""The pages of imports and entries in a real browser: on a phone, without JavaScript, with nothing for axe to find."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from playwright.async_api import Page, expect
+
+from chassis.service import origin, web_server
+from services.indicators.app import service
+from services.indicators.settings import Settings
+from tests.indicators.files import FIBRE, heading, workbook
+from tests.indicators.test_evidence import picture
+from tests.indicators.test_stream import Served
+from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
+from tests.support.running import commune, ladder, running, settings_for, token, village
+from tests.support.waiting import eventually
+
+HEAD = heading("unit", "name", f"{FIBRE}:numerator", f"{FIBRE}:denominator", "document")
+START = "/indicators/units/11074/imports?set=hd-288-2023&level=village"
+
+
+@pytest.fixture(scope="module")
+async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
+    settings = settings_for(Settings, database("import_pages"))
+    async with running(service, settings) as live:
+        here = commune()
+        villages = [village(here, n, name) for n, name in enumerate(("Thôn Nghĩa Dũng", "Thôn Đại Hà"), 1)]
+        await live.enter_units(*ladder(), here, *villages)
+        server = web_server(origin([live.runner]), "127.0.0.1", 0)
+        serving = asyncio.create_task(server.serve())
+        await eventually(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Served(live, here, villages, address=f"http://127.0.0.1:{port}")
+        server.should_exit = True
+        await serving
+
+
+async def officer(stage: Served, page: Page) -> None:
+    value = token(("officer", stage.commune.path), subject="officer-7")
+    await page.context.add_cookies([{"name": "xaso_session", "value": value, "url": stage.address}])
+
+
+async def looked_at(page: Page, name: str) -> None:
+    """Nothing for axe, nothing sideways, no errors but the status a refused form was answered with."""
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    await screenshot(page, f"indicators-{width}-{name}")
+    assert await axe(page) == [], name
+    await assert_no_sideways_scroll(page)
+    assert [e for e in page_errors(page) if "status of 4" not in e] == [], name
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_file_goes_all_the_way_on_every_screen(
+    stage: Served, open_page: OpenPage, size: tuple[int, int]
+) -> None:
+    page = await open_page(size)
+    await officer(stage, page)
+    await page.goto(stage.address + START)
+    await looked_at(page, "imports-empty" if size == PHONE else "imports")
+    await page.get_by_label("Tệp số liệu").set_input_files(
+        {"name": "bao-cao.xlsx", "mimeType": "application/pdf", "buffer": b"%PDF-1.7"}
+    )
+    await page.get_by_role("button", name="Gửi và xem trước").click()
+    await expect(page.get_by_role("alert")).to_contain_text("không phải bảng tính")
+    await looked_at(page, "imports-refused")
+    rows = [["11074-01", "Thôn Nghĩa Dũng", 81, 100, "Biên bản 12"], ["11074-02", "Thôn Đại Hà", 120, 100, "BB 12"]]
+    await page.get_by_label("Tệp số liệu").set_input_files(
+        {"name": "bao-cao.xlsx", "mimeType": "application/zip", "buffer": workbook([HEAD, *rows])}
+    )
+    await page.get_by_role("button", name="Gửi và xem trước").click()
+    await expect(page.locator(".answer")).to_contain_text("1 số liệu dùng được và 1 chỗ cần sửa")
+    await looked_at(page, "import-preview")
+    await page.get_by_role("button", name="Ghi số liệu").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Tệp còn 1 chỗ sai nên không ghi gì")
+    await looked_at(page, "import-faulty")
+    await page.get_by_label("Chỉ ghi 1 số liệu đúng").check()
+    await page.get_by_role("button", name="Ghi số liệu").click()
+    await expect(page.locator(".answer")).to_contain_text("Đã ghi 1 số liệu")
+    await looked_at(page, "import-applied")
+    await page.get_by_role("link", name="Hoàn tác lần nhập này").click()
+    await looked_at(page, "import-undo")
+    await page.get_by_role("button", name="Hoàn tác").click()
+    await expect(page.locator(".answer")).to_contain_text("Đã hoàn tác")
+    await looked_at(page, "import-undone")
+    await page.goto(stage.address + START)
+    await expect(page.get_by_role("link", name="bao-cao.xlsx").first).to_be_visible()
+    await looked_at(page, "imports-list")
+
+
+async def test_a_file_goes_all_the_way_without_javascript(stage: Served, open_page: OpenPage) -> None:
+    page = await open_page(PHONE, javascript=False)
+    await officer(stage, page)
+    await page.goto(stage.address + START)
+    async with page.expect_download() as downloading:
+        await page.get_by_role("link", name="Tải mẫu XLSX").click()
+    template = await downloading.value
+    assert template.suggested_filename == "mau-11074-hd-288-2023-village.xlsx"
+    await page.get_by_label("Tệp số liệu").set_input_files(
+        {
+            "name": "so-lieu.csv",
+            "mimeType": "text/csv",
+            "buffer": (";".join(HEAD) + "\n11074-01;Thôn Nghĩa Dũng;90;100;BB 12\n").encode(),
+        }
+    )
+    await page.get_by_role("button", name="Gửi và xem trước").click()
+    await page.get_by_role("button", name="Ghi 1 số liệu").click()
+    await expect(page.locator(".answer")).to_contain_text("Đã ghi 1 số liệu")
+    assert (await stage.item("11074-01", "288.5"))["status"] == "met"
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_an_entry_with_a_document_fits_the_screen(
+    stage: Served, open_page: OpenPage, size: tuple[int, int]
+) -> None:
+    page = await open_page(size, javascript=size == DESK)
+    await officer(stage, page)
+    await page.goto(f"{stage.address}/indicators/units/11074-02/entry?measure={FIBRE}")
+    await page.get_by_label("Bao nhiêu hộ đạt?").fill("70")
+    await page.get_by_label("Trên tổng số bao nhiêu hộ?").fill("100")
+    await page.get_by_label("Tệp tài liệu").set_input_files(
+        {"name": "biên bản.jpg", "mimeType": "image/jpeg", "buffer": picture()}
+    )
+    await page.get_by_role("button", name="Lưu số liệu").click()
+    await page.goto(f"{stage.address}/indicators/units/11074-02/entry?measure={FIBRE}")
+    await expect(page.get_by_role("link", name="biên bản.jpg").first).to_be_visible()
+    if size == DESK:
+        await looked_at(page, "entry-recent")

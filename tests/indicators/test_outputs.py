@@ -1,0 +1,126 @@
+"""What goes out: tables whose numbers are numbers and whose texts are never formulas, and the matrix as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from typing import Any
+
+from openpyxl import load_workbook
+from xaso.media.v1 import events_pb2 as media
+
+from chassis.units import Unit
+from services.indicators.criteria import library
+from services.indicators.interchange import layout, workbooks
+from services.indicators.interchange.workbooks import Table
+from tests.indicators.conftest import Stage
+from tests.indicators.files import columns_of
+from tests.indicators.test_events import speaker
+
+SET = "hd-288-2023"
+DANGER = ["=1+1", "+84", "-2", "@SUM(A1)", "\t=1", "Thôn Nghĩa Dũng"]
+
+
+def sheet_of(data: bytes) -> list[list[Any]]:
+    book = load_workbook(io.BytesIO(data))
+    assert book.active is not None
+    return [list(row) for row in book.active.iter_rows(values_only=True)]
+
+
+def test_numbers_are_numbers_and_texts_never_formulas() -> None:
+    table = Table("bộ/288*", ["Mã", "Số"], [[text, number] for number, text in enumerate(DANGER)])
+    book = load_workbook(io.BytesIO(workbooks.xlsx_of(table)))
+    sheet = book.active
+    assert sheet is not None
+    assert sheet.title == "bộ288"
+    assert sheet.freeze_panes == "A2"
+    for row, text in enumerate(DANGER, 2):
+        assert sheet.cell(row, 1).data_type == "s"
+        assert str(sheet.cell(row, 1).value).strip() == text.strip()
+        assert sheet.cell(row, 2).data_type == "n"
+    lines = list(csv.reader(io.StringIO(workbooks.csv_of(table).decode("utf-8-sig"))))
+    assert [line[0] for line in lines[1:]] == [f"'{text}" for text in DANGER[:-1]] + [DANGER[-1]]
+    assert [line[1] for line in lines[1:]] == [str(n) for n in range(len(DANGER))]
+
+
+def test_a_template_holds_lists_checks_and_a_guide() -> None:
+    catalogue = library.catalogue()
+    plan = layout.columns(catalogue.sets[SET], "village", catalogue)
+    units = [Unit("00123-01", "=Thôn", "village", "thon", "00123", "30/298/00123/00123-01", date(2020, 1, 1))]
+    data = workbooks.template_xlsx(workbooks.Template("Bộ", "QĐ 1", plan, units, date(2026, 11, 22)), str)
+    book = load_workbook(io.BytesIO(data))
+    assert book.sheetnames == [layout.SHEET, layout.GUIDE]
+    sheet = book[layout.SHEET]
+    at = columns_of(sheet)
+    assert sheet.freeze_panes == "C2"
+    assert (sheet.cell(2, at["unit"]).value, sheet.cell(2, at["unit"]).number_format) == ("00123-01", "@")
+    assert (sheet.cell(2, at["name"]).value, sheet.cell(2, at["name"]).data_type) == ("=Thôn", "s")
+    assert sheet.cell(2, at["village.digital_dialogue:period"]).value == "2026"
+    checks = {check.type: check for check in sheet.data_validations.dataValidation}
+    assert checks["list"].formula1 == '"có,không"'
+    assert (checks["whole"].operator, checks["whole"].formula1) == ("greaterThanOrEqual", "0")
+    guide = [row[0] for row in book[layout.GUIDE].iter_rows(values_only=True)]
+    assert set(at) <= {str(text).rsplit("[", 1)[-1].rstrip("]") for text in guide}
+
+
+def test_every_set_that_asks_staff_for_anything_has_a_template() -> None:
+    catalogue = library.catalogue()
+    offered = 0
+    for criteria in catalogue.sets.values():
+        for level in layout.levels(criteria, catalogue):
+            plan = layout.columns(criteria, level, catalogue)
+            assert len({column.key for column in plan}) == len(plan), criteria.code
+            template = workbooks.Template("Bộ", "QĐ", plan, [], date(2026, 11, 22))
+            assert load_workbook(io.BytesIO(workbooks.template_xlsx(template, str)))[layout.SHEET].max_row == 1
+            offered += 1
+    assert offered >= 10
+
+
+async def test_a_sheet_and_the_matrix_as_workbooks_say_what_the_pages_say(stage: Stage) -> None:
+    unit = await stage.new_village()
+    id = f"loa-{unit.code}"
+    await stage.tell(
+        stage.event(speaker(unit, "ready", id=id), id),
+        stage.event(
+            media.VillageAudibilityChanged(unit=unit.code, clusters=4, clusters_in_earshot=3), f"au-{unit.code}"
+        ),
+    )
+    await stage.settle()
+    answer = await stage.client.get(f"/indicators/units/{unit.code}/sheet.xlsx", params={"set": SET})
+    assert answer.headers["content-type"] == workbooks.XLSX
+    assert f'filename="{unit.code}-{SET}.xlsx"' in answer.headers["content-disposition"]
+    rows = sheet_of(answer.content)
+    ratio = next(row for row in rows if 3 in row and 4 in row)
+    assert ratio[4] in ("đạt", "chưa đạt", "theo dõi")
+    plain = await stage.client.get(f"/indicators/units/{unit.code}/sheet.csv", params={"set": SET})
+    lines = list(csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))))
+    assert [[str(cell if cell is not None else "") for cell in row] for row in rows] == lines
+    matrix = sheet_of((await stage.client.get("/indicators/units/11074/children.xlsx", params={"set": SET})).content)
+    own = next(row for row in matrix if row[0] == unit.code)
+    assert own[matrix[0].index("288.2")] == "đạt"
+    above = sheet_of((await stage.client.get("/indicators/units/298/children.xlsx", params={"set": SET})).content)
+    commune = next(row for row in above if row[0] == "11074")
+    met, total = (commune[above[0].index("288.2") + n] for n in (0, 1))
+    assert isinstance(met, int)
+    assert isinstance(total, int)
+    assert 1 <= met <= total
+    json = (await stage.client.get(f"/indicators/api/v1/units/298/sets/{SET}/children")).json()
+    cell = next(c for c in json["lines"][0]["items"] if c["item"] == "288.2")
+    assert cell["value"] == {"numerator": met, "denominator": total}
+
+
+async def test_the_matrix_as_json_is_paged(stage: Stage) -> None:
+    for _ in range(3):
+        await stage.new_village()
+    address, after, seen = f"/indicators/api/v1/units/11074/sets/{SET}/children", None, []
+    while True:
+        params = {"limit": 2, **({"after": after} if after else {})}
+        page = (await stage.client.get(address, params=params)).json()
+        seen += [line["unit"] for line in page["lines"]]
+        after = page["next"]
+        if after is None:
+            break
+    assert len(seen) >= 4
+    assert seen == sorted(set(seen))
+    assert (await stage.client.get("/indicators/api/v1/units/99999/sets/hd-288-2023/children")).status_code == 404
