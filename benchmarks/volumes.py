@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncpg
 
-from services.indicators import library
+from services.indicators.criteria import library
 
 COMMUNES = 200
 VILLAGES = 25

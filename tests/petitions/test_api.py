@@ -440,7 +440,8 @@ async def test_what_is_no_photo_is_refused_and_a_hidden_petitions_photo_is_hidde
 
 
 @pytest.mark.parametrize(
-    "id", [str(uuid.uuid4()), "PA-2026-999999", "PA-2026-1", "khong-co", "0", "%00", "..", "a" * 60]
+    "id",
+    ["5f0c2a4e-6d0b-4f57-9a53-2f1f8f3f9b11", "PA-2026-999999", "PA-2026-1", "khong-co", "0", "%00", "..", "a" * 60],
 )
 async def test_what_does_not_exist_is_not_found(app: Running, who: People, id: str) -> None:
     answer = await app.client.get(f"{API}/{id}", headers=who.officer)

@@ -69,22 +69,23 @@ _STALE_COUNT = sa.text(f"SELECT count(*) FROM ({_NEWEST}) n WHERE {_OLD}")
 # Where more than one source may speak: two that report, one that reports beside facts that are counted, or one beside
 # the sum of the units below. Whether they differ is told by reading them as the sheets do.
 _SEVERAL = sa.text(f"""
+    WITH here AS MATERIALIZED (SELECT u.*, {_KEY} AS key FROM unit u WHERE {_WITHIN} AND u.code >= :code)
     SELECT u.*, said.measure FROM (
         SELECT unit, measure FROM (
-            SELECT f.unit, f.attribute AS measure, f.source || '/' || f.origin AS voice FROM fact f
-            WHERE f.attribute = ANY(CAST(:codes AS text[])) AND NOT f.withdrawn
+            SELECT f.unit, f.attribute AS measure, f.source || '/' || f.origin AS voice FROM here JOIN fact f
+            ON f.unit = here.key AND f.attribute = ANY(CAST(:codes AS text[])) AND NOT f.withdrawn
             UNION
-            SELECT t.unit, m.measure, t.source || '/counted' FROM tally t
+            SELECT t.unit, m.measure, t.source || '/counted' FROM here JOIN tally t ON t.unit = here.key
             JOIN unnest(CAST(:measures AS text[]), CAST(:inputs AS text[])) AS m (measure, input)
                 ON m.input = t.attribute
             WHERE t.count > 0
             UNION
-            SELECT f.unit, f.attribute, '/below' FROM fact f
-            WHERE f.attribute = ANY(CAST(:summed AS text[])) AND NOT f.withdrawn
+            SELECT f.unit, f.attribute, '/below' FROM here JOIN fact f
+            ON f.unit = here.key AND f.attribute = ANY(CAST(:summed AS text[])) AND NOT f.withdrawn
         ) voices GROUP BY unit, measure HAVING count(*) > 1
     ) said
-    JOIN unit u ON said.unit = {_KEY}
-    WHERE {_WITHIN} AND (u.code, said.measure) > (:code, :measure)
+    JOIN here u ON said.unit = u.key
+    WHERE (u.code, said.measure) > (:code, :measure)
     ORDER BY u.code, said.measure LIMIT :most
 """)
 _ORDERS = sa.text("""
