@@ -111,7 +111,8 @@ def test_every_event_is_published_by_its_service(document: dict[str, Any], name:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in SUBSCRIBERS])
 def test_every_consumed_event_is_in_the_document(document: dict[str, Any], name: str) -> None:
-    registry = importlib.import_module(f"services.{name}.consumers").on
+    room = "stream.consumers" if name == "indicators" else "consumers"
+    registry = importlib.import_module(f"services.{name}.{room}").on
     assert isinstance(registry, Consumers)
     assert registry.handlers
     assert set(registry.handlers) <= set(document["components"]["messages"])

@@ -21,7 +21,8 @@ from tests.contracts.walk import Stage
 
 SERVICES = ROOT / "services"
 SOURCES = sorted(SERVICES.rglob("*.py"))
-ROOMS = ("README.md", "__main__.py", "app.py", "settings.py", "model.py", "rpc.py", "migrations", "templates", "locale")
+ROOMS = ("README.md", "__main__.py", "app.py", "settings.py", "migrations", "templates", "locale")
+ROOMS_ANYWHERE = ("model.py", "rpc.py")
 ROOMS_OF_A_SUBJECT = ("model", "commands", "queries", "web", "api")
 README_SAYS = {"publishes", "consumes", "settings"}
 CONSUMES_NOTHING = ("identity",)
@@ -64,13 +65,13 @@ def test_a_service_has_its_rooms(name: str) -> None:
     folder = SERVICES / name
     for room in ROOMS:
         assert (folder / room).exists(), f"{name} lacks {room}"
+    for room in (*ROOMS_ANYWHERE, *(["consumers.py"] if name not in CONSUMES_NOTHING else [])):
+        assert [*folder.glob(room), *folder.glob(f"*/{room}")], f"{name} lacks {room}"
     assert (folder / "locale" / "en.po").is_file()
-    if name not in CONSUMES_NOTHING:
-        assert (folder / "consumers.py").is_file()
     present = {
         room
         for room in ROOMS_OF_A_SUBJECT
-        if list(folder.glob(f"{room}.py")) or list(folder.glob(f"*/{room}.py")) or (folder / room).is_dir()
+        if any([*folder.glob(f"{at}{room}{end}")] for at in ("", "*/") for end in ("", ".py"))
     }
     assert present == set(ROOMS_OF_A_SUBJECT), f"{name} lacks {set(ROOMS_OF_A_SUBJECT) - present}"
 

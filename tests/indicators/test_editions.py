@@ -283,8 +283,9 @@ async def test_the_rules_of_a_day_in_the_past_are_kept(clean: Stage) -> None:
 FOLLOWER = """
 import asyncio, sys
 from chassis.db import Sessions, make_engine
-from services.indicators import following, library
+from services.indicators.criteria import library
 from services.indicators.settings import Settings
+from services.indicators.upkeep import following
 
 async def main() -> None:
     settings = Settings(database_url=sys.argv[1], secret="a secret of the tests, long enough to be one")

@@ -10,7 +10,7 @@ from services.indicators import views
 from services.indicators.sources import intake
 from services.indicators.views import wording
 
-FOLDER = Path(intake.__file__).parent
+FOLDER = Path(intake.__file__).parents[1]
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 CALLS = (
     rf"\b_\(\s*{LITERAL}",

@@ -27,6 +27,8 @@ from tests.support.waiting import eventually
 @asynccontextmanager
 async def serving(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, name: str, here: Unit) -> AsyncIterator[World]:
     """The whole service with every part running, on a database, topics and ports of its own."""
+    # A run that shares out files may come back to this package: what one service was told must not reach the next.
+    name = f"{name}_{secrets.token_hex(4)}"
     prefix = f"{name.replace('_', '-')}-"
     database = postgres.create_database(name, secrets.token_urlsafe(12))
     settings = settings_for(
