@@ -257,9 +257,9 @@ def test_an_observation_that_cannot_be_right_is_refused_while_folding(reason: st
 
 async def test_an_observation_that_its_unit_refuses_is_told_apart_when_written(stage: Stage) -> None:
     gone = Unit(
-        "11074-88", "Thôn cũ", "village", "thon", "11074", "30/298/11074/11074-88", date(2020, 1, 1), date(2021, 1, 1)
+        "11074-cu", "Thôn cũ", "village", "thon", "11074", "30/298/11074/11074-cu", date(2020, 1, 1), date(2021, 1, 1)
     )
-    young = Unit("11074-89", "Thôn mới", "village", "thon", "11074", "30/298/11074/11074-89", date(2026, 6, 1))
+    young = Unit("11074-moi", "Thôn mới", "village", "thon", "11074", "30/298/11074/11074-moi", date(2026, 6, 1))
     for unit in (gone, young):
         await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
     wrong = {
