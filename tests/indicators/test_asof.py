@@ -114,7 +114,7 @@ async def test_a_year_is_that_of_the_day(stage: Stage) -> None:
 
 
 async def test_a_code_names_the_unit_of_the_day(stage: Stage) -> None:
-    code = "11074-90"
+    code = "11074-990"
     old = Unit(code, "Thôn Cũ", "village", "thon", "11074", f"30/298/11074/{code}", date(2020, 1, 1), date(2024, 9, 1))
     new = Unit(code, "Thôn Mới", "village", "thon", "11074", f"30/298/11074/{code}", date(2024, 9, 1))
     await stage.tell(stage.event(entered(old), "old"), stage.event(entered(new), "new"))
