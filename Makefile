@@ -23,6 +23,7 @@ NODE_OF_MACHINE := $(shell command -v npm >/dev/null && node -e 'process.exit(+p
 NODE_STAMP := $(if $(NODE_OF_MACHINE),,$(STAMPS)/node)
 export PATH := $(CURDIR)/node_modules/.bin:$(CURDIR)/$(VENV)/bin:$(PATH)
 
+PY_SOURCES := $(shell find chassis services launcher gen -name '*.py' 2>/dev/null)
 WEB_SOURCES := $(shell find web -type f -not -path 'web/dist/*' 2>/dev/null)
 
 .PHONY: help demo up doctor test lint gen bench screenshots lock setup clean
@@ -77,7 +78,7 @@ lock: $(STAMPS)/uv ## Pin the newest allowed versions anew: Python, Node package
 	@npm install --package-lock-only --ignore-scripts
 	@$(PY) -m launcher.jars
 
-setup: $(STAMPS)/python $(STAMPS)/kafka web/dist/manifest.json ## Install everything, build the front end; done by the others.
+setup: $(STAMPS)/python $(STAMPS)/compiled $(STAMPS)/kafka web/dist/manifest.json ## Install everything, build the front end; done by the others.
 
 clean: ## Remove what was installed, built and cached here; the data of .data stays.
 	rm -rf $(VENV) node_modules web/dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -99,6 +100,18 @@ $(STAMPS)/python: requirements.lock pyproject.toml | $(STAMPS)/uv
 	@uv=$$(cat $(STAMPS)/uv); \
 	$$uv pip install -q --python $(PY) --no-deps --require-hashes -r requirements.lock; \
 	$$uv pip install -q --python $(PY) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Compiled here once: where Python may not write bytecode (PYTHONDONTWRITEBYTECODE, a read-only tree), each process would
+# compile some two thousand modules anew, which is more than half of a start.
+$(STAMPS)/packages: $(STAMPS)/python
+	@echo 'bytecode'
+	@# A file of a package that this Python cannot compile is told by whoever imports it, if anybody does.
+	@$(PY) -m compileall -q -q -j 0 $(VENV)/lib || true
+	@touch $@
+
+$(STAMPS)/compiled: $(PY_SOURCES) $(STAMPS)/packages
+	@$(PY) -m compileall -q chassis services launcher gen
 	@touch $@
 
 $(STAMPS)/node: requirements-node.lock | $(STAMPS)/uv

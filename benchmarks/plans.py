@@ -262,7 +262,7 @@ async def _measure(result: Result, quick: bool) -> None:
     officer = bearer(OFFICER, subject="resident-42", scope="xaso")
     producer = bearer(("producer", PATH), subject="account-42", scope="xaso")
     found: dict[str, list[dict[str, Any]]] = {}
-    with engines(kafka=False) as rig:
+    with engines(kafka=False, server=True) as rig:
         result.details["foreign_keys_without_index"] = await _foreign_keys(rig)
         for name, tables, questions, token in (
             ("petitions", {**volumes.CHASSIS, **volumes.PETITIONS}, PETITION_QUESTIONS, officer),

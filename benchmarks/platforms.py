@@ -51,6 +51,18 @@ def _program(line: str) -> str:
     return next((words for mark, words in NAMES.items() if mark in line), "other")
 
 
+def processor_seconds(pid: int) -> float:
+    """Seconds of processor time that a process and everything below it have taken, with what ended meanwhile."""
+    taken = 0.0
+    root = psutil.Process(pid)
+    for process in [root, *root.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            # Children are counted where they are collected, that is once they have ended.
+            taken += times.user + times.system + times.children_user + times.children_system
+    return taken
+
+
 def memory(pid: int) -> dict[str, dict[str, float]]:
     """MiB of a process and everything below it, by program: `pss` shares what several use, `rss` counts it in each.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import platform
 import secrets
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,11 +21,14 @@ from typing import Any, TypeVar
 
 import psutil
 
+from launcher import postgres
 from launcher.kafka import EmbeddedKafka
 from launcher.postgres import EmbeddedPostgres
 
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parent.parent
+SERVER = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+"""What a province's server would give PostgreSQL, for large tables; else it is as `xaso up` starts it."""
 MEASURED = ("aiokafka", "asyncpg", "fastapi", "sqlalchemy", "starlette", "uvicorn", "uvloop")
 
 
@@ -53,8 +58,11 @@ def scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def engines(*, kafka: bool = True) -> Iterator[Rig]:
-    """The same engines with the same settings as `xaso up`, stopped and thrown away at the end."""
+def engines(*, kafka: bool = True, server: bool = False) -> Iterator[Rig]:
+    """The same engines with the same settings as `xaso up` (`server`: see SERVER), thrown away at the end."""
+    usual = dict(postgres.SETTINGS)
+    if server:
+        postgres.SETTINGS.update(SERVER)
     with scratch() as directory:
         rig = Rig(
             directory,
@@ -70,6 +78,9 @@ def engines(*, kafka: bool = True) -> Iterator[Rig]:
             rig.postgres.kill()
             if rig.kafka is not None:
                 rig.kafka.kill()
+            # Other measurements of the same run have what is usual.
+            postgres.SETTINGS.clear()
+            postgres.SETTINGS.update(usual)
 
 
 class Child:
@@ -90,6 +101,16 @@ class Child:
             if not text and self.process.poll() is not None:
                 break
         raise RuntimeError(f"the child said no {starting!r}:\n{self.log.read_text(errors='replace')[-3000:]}")
+
+    def answer(self, seconds: float) -> dict[str, Any]:
+        """The line of JSON it says in the end; killed where it does not within the time."""
+        late = threading.Timer(seconds, self.process.kill)
+        late.start()
+        try:
+            found: dict[str, Any] = json.loads("{" + self.line("{", seconds + 5))
+        finally:
+            late.cancel()
+        return found
 
     def cpu_seconds(self) -> float:
         """Processor time it has used so far."""
@@ -114,12 +135,14 @@ class Child:
 
 
 @contextlib.contextmanager
-def child(directory: Path, *command: str, env: Mapping[str, str] | None = None) -> Iterator[Child]:
-    """`python -m <command>`; ended, if it still runs, when the block is left."""
+def child(
+    directory: Path, *command: str, env: Mapping[str, str] | None = None, python: Path | None = None
+) -> Iterator[Child]:
+    """`python -m <command>`, by our own interpreter or another; ended, if it still runs, when the block is left."""
     log = directory / f"{command[0]}-{secrets.token_hex(4)}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [str(python or sys.executable), "-m", *command],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,

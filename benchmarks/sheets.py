@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -36,7 +36,9 @@ RATE = 100.0
 TOLD = 500.0
 WARM_UP = 2.0
 PARTITIONS = 12
-SAMPLE = 2000
+START_SECONDS = 180.0
+SETTLE_SECONDS = 60.0
+SAMPLE, QUICK_SAMPLE = 2000, 200
 """Different sheets that are asked for, of all there are."""
 OVERVIEW = f"/indicators/api/v1/units/{provinces.PROVINCE}/overview?level=commune"
 BARE = "bare FastAPI, asyncpg, the answer stored"
@@ -76,36 +78,46 @@ class Bench:
             until(lambda: answers(port, "/healthz"), 60, "the start of the baseline")
             yield running, port
 
-    @contextlib.contextmanager
-    def stream(self, villages: int) -> Iterator[None]:
+    @contextlib.asynccontextmanager
+    async def stream(self, villages: int) -> AsyncIterator[None]:
         """The service's consuming process, and who tells it 500 observations a second."""
         plan = Telling(self.settings.kafka, self.settings.topic_prefix, PARTITIONS, villages, TOLD)
-        with (
-            child(self.rig.directory, "services.indicators", "consume", env=self.env),
-            child(self.rig.directory, "benchmarks.readers", "tell", plan.text()) as teller,
-        ):
-            teller.line("telling")
-            yield
+        with child(self.rig.directory, "services.indicators", "consume", env=self.env):
+            # The sets are put in force first: that work and the stream would wait for each other's locks.
+            await self.judged()
+            with child(self.rig.directory, "benchmarks.readers", "tell", plan.text()) as teller:
+                await asyncio.to_thread(teller.line, "telling")
+                yield
+
+    async def judged(self) -> None:
+        """Wait until the service has put its sets in force, or raise TimeoutError."""
+        deadline = time.monotonic() + START_SECONDS
+        while await self.connection.fetchval("SELECT count(*) FROM criteria_work") or not await self.followed():
+            if time.monotonic() > deadline:
+                raise TimeoutError("the service does not get through the work of its start")
+            await asyncio.sleep(0.2)
+
+    async def followed(self) -> bool:
+        """Whether the service follows its topics, which it does after its start."""
+        return bool(await self.connection.fetchval("SELECT count(*) FROM stream_offset"))
 
     async def consumed(self) -> int:
         """Observations whose effect is committed."""
         return int(await self.connection.fetchval("SELECT coalesce(sum(next_offset), 0) FROM stream_offset"))
 
-    async def settled(self) -> None:
-        """Wait until the stream has caught up, and nothing of the start is left to judge or to number."""
-        deadline = time.monotonic() + 300
+    async def settled(self) -> str:
+        """Wait until the stream has caught up and every change is numbered; what is left where that takes too long."""
+        deadline = time.monotonic() + SETTLE_SECONDS
         before = await self.consumed()
         while True:
             await asyncio.sleep(2)
             here = await self.consumed()
             pace, before = (here - before) / 2, here
-            waiting = await self.connection.fetchval(
-                "SELECT (SELECT count(*) FROM change WHERE position IS NULL) + (SELECT count(*) FROM criteria_work)"
-            )
+            waiting = await self.connection.fetchval("SELECT count(*) FROM change WHERE position IS NULL")
             if waiting < TOLD and 0 < pace < 1.3 * TOLD:
-                return
+                return ""
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{waiting} changes and sets wait, {pace:.0f} observations/s are taken")
+                return f"{waiting} changes wait for a number, {pace:.0f} observations/s are taken"
 
 
 def fetch(port: int, path: str) -> bytes:
@@ -182,8 +194,8 @@ async def _rounds(bench: Bench, paths: list[str], rounds: int, seconds: float, r
 
 
 async def _measure(result: Result, quick: bool) -> None:
-    villages, log, rounds, seconds = (400, 20_000, 1, 5.0) if quick else (2000, 1_000_000, 3, 30.0)
-    with engines() as rig:
+    villages, log, rounds, seconds = (400, 20_000, 1, 5.0) if quick else (2000, 1_000_000, 3, 15.0)
+    with engines(server=True) as rig:
         settings = Settings(
             database_url=rig.database("indicators"), kafka=rig.bootstrap, topic_prefix="sheets-",
             kafka_partitions=PARTITIONS,
@@ -196,10 +208,13 @@ async def _measure(result: Result, quick: bool) -> None:
         await connection.execute("VACUUM ANALYZE")
         bench = Bench(rig, settings, connection)
         sheets = provinces.sheets(made)
-        chosen = random.Random(1).sample(sheets, min(SAMPLE, len(sheets)))
+        chosen = random.Random(1).sample(sheets, min(QUICK_SAMPLE if quick else SAMPLE, len(sheets)))
         paths = [f"/indicators/api/v1/units/{unit}/sets/{of}" for unit, of in chosen]
-        with bench.stream(villages):
-            await bench.settled()
+        async with bench.stream(villages):
+            if behind := await bench.settled():
+                # A machine that is too busy for 500/s: readers are measured all the same, and the result tells.
+                result.say(f"the stream has not caught up: {behind}")
+                result.details["behind"] = behind
             with bench.ours() as (_, port):
                 bodies = [await asyncio.to_thread(fetch, port, path) for path in [*paths, OVERVIEW]]
             await _keep(bench, bodies)
@@ -211,7 +226,7 @@ async def _measure(result: Result, quick: bool) -> None:
     sets = {one["set"] for unit in overview["children"] for one in unit["sets"]}
     known = sum(one["status"] != "no_data" for unit in overview["children"] for one in unit["sets"])
     all_of = f"{len(overview['children'])} units × {len(sets)} sets, {known} results with data"
-    result.details = {"sheets": len(sheets), "asked": len(paths), "rows": counts, "rounds": found, "overview": all_of}
+    result.details |= {"sheets": len(sheets), "asked": len(paths), "rows": counts, "rounds": found, "overview": all_of}
     _figures(result, found, len(bodies[-1]) / 1024, all_of)
 
 

@@ -1,37 +1,49 @@
-"""The stream of the indicators service beside its floors: consume, consume and parse, a bare upsert loop; same events.
+"""The stream of the indicators service beside its floors and beside other stream processors; same events, same run.
 
-Two variants: figures of whole villages told again and again (2,000 villages × 10 facts), and one fact per household, a
-stored row with history each. 12 partitions, all villages mixed within each, one event in a hundred twice, CloudEvents
-with a protobuf payload. "Ours" is everything: exactly once, history, heaps, rules, log of changes, outbox, offsets.
-PostgreSQL runs with fsync and with the memory a province's server would give it (see SETTINGS).
+Floors: consume, consume and parse, a bare upsert loop. Others: Quix Streams and faust, in an environment of their own
+(see peers/); where that cannot be made, the result says so. Two variants: figures of whole villages told again and
+again (2,000 villages × 10 facts), and one fact per household, a stored row with history each. 12 partitions, all
+villages mixed within each, one event in a hundred twice, CloudEvents with a protobuf payload. "Ours" is everything:
+exactly once, history, heaps, rules, log of changes, outbox, offsets. PostgreSQL runs with fsync and with the memory a
+province's server would give it (`rig.SERVER`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
 from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
 
+from benchmarks import stream_flat
 from benchmarks.figures import Figure, Result, percentile
-from benchmarks.rig import Child, Rig, child, engines
+from benchmarks.peers import environment
+from benchmarks.rig import PROJECT, Child, Rig, child, engines
 from benchmarks.stream_sides import KIND, PARTITIONS, TOPIC, code_of, commune_of, partition_of
 from chassis import kafka, migrations
 from chassis.db import new_id
 from chassis.relay import dsn
-from launcher import postgres
 from services.indicators.settings import Settings
 
-SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 TABLES = "unit, fact, fact_history, tally, item, sheet, change, stale, outbox, outbox_sequence, epoch, stream_offset"
 VILLAGES = 2000
 SIDE_SECONDS = 600.0
+PEER_SECONDS = 15.0
+"""How long another processor is measured, which is enough for a rate; the slowest would take minutes for all events."""
+PEER_DEADLINE_SECONDS = 90.0
+PEERS = {
+    "quix": ("Quix Streams, state and changelog", "nothing in a database"),
+    "quix_sink": ("Quix Streams, state, changelog and PostgreSQL sink", "newest values in a table"),
+    "faust": ("faust, table and changelog", "nothing in a database"),
+    "faust_take": ("faust, table and changelog, 5000 taken at once", "nothing in a database"),
+}
+"""What each is called, and what it has to show in the end; none has history, rules, roll-ups or publication."""
 
 
 class Bench:
@@ -41,20 +53,35 @@ class Bench:
         self.rig = rig
         self.connection = connection
         self.settings = settings
+        self.peers: Path | None = None
 
-    def start(self, side: str, prefix: str, count: int, **more: object) -> Any:
-        env = {
+    def _env(self, prefix: str, count: int, more: dict[str, object]) -> dict[str, str]:
+        return {
             "STREAM_DATABASE_URL": self.settings.database_url,
             "STREAM_KAFKA": self.settings.kafka,
             "STREAM_PREFIX": prefix,
             "STREAM_COUNT": str(count),
         } | {f"STREAM_{name.upper()}": str(value) for name, value in more.items()}
-        return child(self.rig.directory, "benchmarks.stream_sides", side, env=env)
+
+    def start(self, side: str, prefix: str, count: int, **more: object) -> Any:
+        return child(self.rig.directory, "benchmarks.stream_sides", side, env=self._env(prefix, count, more))
+
+    @staticmethod
+    def answer(running: Child, seconds: float = SIDE_SECONDS) -> dict[str, Any]:
+        """What a side found; raises RuntimeError with its log where it failed or took too long."""
+        return running.answer(seconds)
+
+    def peer(self, side: str, prefix: str, count: int) -> dict[str, Any]:
+        """Run another processor; raises RuntimeError with its log where it does not come to its end."""
+        env = self._env(prefix, count, {"seconds": PEER_SECONDS, "directory": self.rig.directory})
+        env["PYTHONPATH"] = str(PROJECT / "gen")
+        with child(self.rig.directory, "benchmarks.peers.sides", side, env=env, python=self.peers) as running:
+            return self.answer(running, PEER_DEADLINE_SECONDS)
 
     def run(self, side: str, prefix: str, count: int, **more: object) -> dict[str, Any]:
         """Run a side to its end; what it found."""
         with self.start(side, prefix, count, **more) as running:
-            return answer(running)
+            return self.answer(running)
 
     async def villages(self, wanted: int) -> None:
         """An empty database that knows `wanted` villages, five to a commune."""
@@ -81,12 +108,8 @@ class Bench:
         return await asyncio.to_thread(self.run, "ours", prefix, count, **more)
 
 
-def answer(running: Child) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads("{" + running.line("{", SIDE_SECONDS))
-    return found
-
-
 async def variants(bench: Bench, result: Result, count: int, rounds: int) -> None:
+    peers = await peers_of(bench, result)
     for variant, name, aim in (
         ("unit", "Figures of whole villages", 150_000),
         ("entity", "Facts of households, a row with history each", 60_000),
@@ -95,74 +118,98 @@ async def variants(bench: Bench, result: Result, count: int, rounds: int) -> Non
         filled = await asyncio.to_thread(bench.run, "fill", prefix, count, variant=variant, villages=VILLAGES)
         found: dict[str, list[float]] = {}
         cpu: dict[str, list[float]] = {}
+        seen: dict[str, float] = {}
         for n in range(rounds):
-            for side in ("consume", "parse", "upsert", "ours"):
-                if side == "ours":
-                    await bench.villages(VILLAGES)
+            for side in ("consume", "parse", "upsert", "ours", *peers):
                 # Every round is a group of its own, so that it reads everything.
-                one = await asyncio.to_thread(bench.run, side, prefix, count)
-                found.setdefault(side, []).append(one["rate"])
-                cpu.setdefault(side, []).append(one["cpu"])
+                if side in PEERS:
+                    one = await peer(bench, result, side, prefix, count)
+                elif side == "ours":
+                    one = await bench.ours(prefix, count)
+                else:
+                    one = await asyncio.to_thread(bench.run, side, prefix, count)
+                if one is not None:
+                    found.setdefault(side, []).append(one["rate"])
+                    cpu.setdefault(side, []).append(one["cpu"])
+                    seen[side] = one.get("seen", count)
             result.say(f"{variant} {n + 1}: " + ", ".join(f"{s} {r[-1]:,.0f}/s" for s, r in found.items()))
         sent = f"{count:,} events of {filled['bytes']:.0f} B"
         result.add(Figure(f"{name}: floor, aiokafka alone", "events/s", found["consume"], note=sent))
         result.add(Figure(f"{name}: floor, consumed and parsed", "events/s", found["parse"]))
         result.add(Figure(f"{name}: bare upsert loop, no rules, no history, nothing told", "events/s", found["upsert"]))
         result.add(Figure(f"{name}: the service, everything included", "events/s", found["ours"], aim=f">= {aim}"))
-        result.add(
-            Figure(
-                f"… beside the bare upsert loop ({variant})", "events/s", found["ours"], "bare loop", found["upsert"]
-            )
-        )
-        result.add(
-            Figure(
-                f"… processor time of the process ({variant})",
-                "µs/event",
-                cpu["ours"],
-                "consumed and parsed",
-                cpu["parse"],
-            )
-        )
-        result.details[variant] = {"rates": found, "cpu_microseconds_per_event": cpu}
+        name = f"… beside the bare upsert loop ({variant})"
+        result.add(Figure(name, "events/s", found["ours"], "bare loop", found["upsert"]))
+        name = f"… processor time of the process ({variant})"
+        result.add(Figure(name, "µs/event", cpu["ours"], "consumed and parsed", cpu["parse"]))
+        for side in (side for side in PEERS if side in found):
+            label, shows = PEERS[side]
+            note = f"{seen[side]:,.0f} events; {shows}, no history, no rules, nothing published"
+            name = f"… beside {label} ({variant})"
+            result.add(Figure(name, "events/s", found["ours"], label, found[side], ">= 1", note))
+        result.details[variant] = {"rates": found, "cpu_microseconds_per_event": cpu, "events": seen}
 
 
-async def flatness(bench: Bench, result: Result, count: int) -> None:
-    """The same count of household facts over 200 and over 20,000 villages, and on top of what is there already."""
-    cpu: dict[int, float] = {}
-    for villages in (200, 20_000):
-        prefix = f"flat{villages}-"
-        await asyncio.to_thread(bench.run, "fill", prefix, count, variant="entity", villages=villages, seed=villages)
-        one = await bench.ours(prefix, count, villages)
-        cpu[villages] = one["cpu"]
-        result.say(f"{villages} villages: {one['rate']:,.0f}/s, {one['cpu']:.1f} µs/event")
-    result.add(
-        Figure("Processor time an event, 20,000 villages", "µs/event", [cpu[20_000]], "200 villages", [cpu[200]])
-    )
+async def peers_of(bench: Bench, result: Result) -> list[str]:
+    """The other processors that can run here; without an environment for them the result says why there are none."""
+    try:
+        bench.peers = await asyncio.to_thread(environment.interpreter)
+    except environment.Unavailable as error:
+        result.say(f"Quix Streams and faust are not measured: {error}")
+        result.details["peers"] = f"not measured: {error}"
+        return []
+    result.details["peers"] = environment.versions()
+    return list(PEERS)
 
 
-async def shared(bench: Bench, result: Result, count: int) -> None:
+async def peer(bench: Bench, result: Result, side: str, prefix: str, count: int) -> dict[str, Any] | None:
+    """One run of another processor; None, and said so, where it failed: that is no reason to measure nothing else."""
+    await bench.connection.execute("DROP TABLE IF EXISTS quix_newest")
+    try:
+        return await asyncio.to_thread(bench.peer, side, prefix, count)
+    except RuntimeError as error:
+        result.say(f"{side} did not come to its end: {error}")
+        result.details.setdefault("peers_failed", {})[side] = str(error)[-500:]
+        return None
+
+
+async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
     """One process, then two that share the partitions; the second joins while the first is at work."""
     prefix = "shared-"
-    await asyncio.to_thread(bench.run, "fill", prefix, count, variant="entity", villages=VILLAGES, seed=7)
-    alone = (await bench.ours(prefix, count))["seconds"]
-    await bench.villages(VILLAGES)
-    with (
-        bench.start("ours", prefix, count, until_all=1) as first,
-        bench.start("ours", prefix, count, until_all=1) as second,
-    ):
-        found = await asyncio.gather(asyncio.to_thread(answer, first), asyncio.to_thread(answer, second))
-    together = max(one["seconds"] for one in found)
-    facts = await bench.connection.fetchval("SELECT count(*) FROM fact")
-    kept = await bench.connection.fetchval("SELECT count(*) FROM fact_history")
-    wanted = count - count // 100
-    result.say(f"facts {facts}, history {kept}, wanted about {wanted}")
-    if facts != kept:
-        raise RuntimeError(f"{facts} facts but {kept} lines of history: something was lost or doubled")
-    result.add(
-        Figure(
-            "Two processes, a rebalance in the middle", "events/s", [count / together], "one", [count / alone], ">= 1.7"
+    filled = await asyncio.to_thread(bench.run, "fill", prefix, count, variant="entity", villages=VILLAGES, seed=7)
+    alone, whole, both = [], [], []
+    for _ in range(rounds):
+        alone.append((await bench.ours(prefix, count))["rate"])
+        await bench.villages(VILLAGES)
+        found = await asyncio.to_thread(_together, bench, prefix, count)
+        began = [one["began"] for one in found if one["began"] is not None]
+        ended = max(one["ended"] for one in found)
+        facts = await bench.connection.fetchval("SELECT count(*) FROM fact")
+        kept = await bench.connection.fetchval("SELECT count(*) FROM fact_history")
+        result.say(f"facts {facts}, history {kept}, told {filled['told']}; had events: {len(began)} of two")
+        if not facts == kept == filled["told"]:
+            raise RuntimeError(
+                f"{filled['told']} told, {facts} facts, {kept} of history: something was lost or doubled"
+            )
+        whole.append(count / (ended - min(began)))
+        # Had the second no events, then what both did is what the first did.
+        second = found[1]
+        both.append(
+            (count - second["before"]) / (ended - second["began"]) if second["began"] is not None else whole[-1]
         )
-    )
+    note = f"after {second['before']:,} of {count:,} events" if second["began"] is not None else "it never had any"
+    name = "Two processes, from when the second had its partitions"
+    result.add(Figure(name, "events/s", both, "one", alone, ">= 1.7", note))
+    result.add(Figure("… the whole backlog, waiting for the rebalance included", "events/s", whole, "one", alone))
+    result.details["shared"] = {"alone": alone, "whole": whole, "both": both}
+
+
+def _together(bench: Bench, prefix: str, count: int) -> list[dict[str, Any]]:
+    """What two processes found, of which the second waits, ready to begin, until the first has committed something."""
+    with bench.start("ours", prefix, count, until_all=1, join_at=1) as second:
+        second.line("ready")
+        with bench.start("ours", prefix, count, until_all=1) as first:
+            return [bench.answer(first), bench.answer(second)]
 
 
 async def begun(bench: Bench, topic: str) -> None:
@@ -261,10 +308,9 @@ async def rebuild(bench: Bench, result: Result, facts: int) -> None:
     result.add(Figure(f"Rebuild of all sets from {facts:,} facts", "s", [found["seconds"]], aim="< 20"))
 
 
-async def _measure(result: Result, quick: bool, parts: Iterable[str]) -> None:
+async def _measure(result: Result, quick: bool, facts: int, parts: Iterable[str]) -> None:
     count, rounds = (50_000, 1) if quick else (500_000, 3)
-    postgres.SETTINGS.update(SETTINGS)
-    with engines() as rig:
+    with engines(server=True) as rig:
         settings = Settings(database_url=rig.database("indicators"), kafka=rig.bootstrap)
         await migrations.upgrade(settings, "services.indicators")
         connection = await asyncpg.connect(dsn(settings))
@@ -272,8 +318,9 @@ async def _measure(result: Result, quick: bool, parts: Iterable[str]) -> None:
         steps = {
             "variants": lambda: variants(bench, result, count, rounds),
             "latency": lambda: latency(bench, result, 500, 5 if quick else 20),
-            "flatness": lambda: flatness(bench, result, count // 4),
-            "shared": lambda: shared(bench, result, count // 2),
+            "villages": lambda: stream_flat.villages(bench, result, 20_000 if quick else 100_000, rounds),
+            "facts": lambda: stream_flat.facts(bench, result, facts, 20_000 if quick else 100_000, rounds),
+            "shared": lambda: shared(bench, result, 200_000 if quick else 600_000, rounds),
             "rebuild": lambda: rebuild(bench, result, 50_000 if quick else 1_000_000),
         }
         for name in parts:
@@ -281,7 +328,11 @@ async def _measure(result: Result, quick: bool, parts: Iterable[str]) -> None:
         await connection.close()
 
 
-def measure(*, quick: bool) -> Result:
+PARTS = ("variants", "latency", "villages", "facts", "shared", "rebuild")
+
+
+def measure(*, quick: bool, facts: int | None = None, parts: Iterable[str] = PARTS) -> Result:
+    """Measure `parts`; `facts` is how many lie in the tables already when the stream is measured on top of them."""
     result = Result("stream", "The stream of the indicators service", quick=quick)
-    asyncio.run(_measure(result, quick, ("variants", "latency", "flatness", "shared", "rebuild")))
+    asyncio.run(_measure(result, quick, facts or (100_000 if quick else 10_000_000), parts))
     return result

@@ -55,21 +55,45 @@ def partition_of(village: int) -> int:
     return village // 5 % PARTITIONS
 
 
-class Mix:
-    """The events of one run. `unit`: ten figures of whole villages again and again; `entity`: one household each."""
+def household(n: int) -> str:
+    """The id of the n-th household, as the database makes it too (see stream_flat.py); ids grow, like UUIDv7."""
+    return f"00000000-0000-7000-8000-{n:012x}"
 
-    def __init__(self, variant: str, villages: int, seed: int = 1) -> None:
+
+class Mix:
+    """The events of one run.
+
+    `unit`: ten figures of whole villages again and again. `entity`: a new household each. `turn`: a new household of
+    each village in turn. `again`: half newer words of households there are already, half new households. `known`
+    households of the last two were told before the run; the n-th lives in the village n modulo `villages`.
+    """
+
+    def __init__(self, variant: str, villages: int, seed: int = 1, known: int = 0) -> None:
         self.variant = variant
         self.villages = villages
         self.random = random.Random(seed)
-        self.sequence = 0
+        self.known = self.sequence = known
+        self.households = known
         self.moment = int(time.time()) - 3600
-        self.households: list[str] = []
+
+    @property
+    def told(self) -> int:
+        """Events so far; one that is sent twice is one."""
+        return self.sequence - self.known
+
+    def _household(self) -> int:
+        """Whom the next event is about, where households have numbers."""
+        if self.variant == "again" and self.random.random() < 0.5:
+            return self.random.randrange(self.households)
+        self.households += 1
+        return self.households - 1
 
     def event(self) -> tuple[int, bytes, list[tuple[str, bytes]]]:
         """Partition, payload, headers."""
-        village = self.random.randrange(self.villages)
         self.sequence += 1
+        numbered = self.variant in ("turn", "again")
+        number = self._household() if numbered else self.random.randrange(self.villages)
+        village = number % self.villages
         message = ObservationRecorded(unit=code_of(village))
         if self.variant == "unit":
             measure = self.random.randrange(10)
@@ -85,10 +109,10 @@ class Mix:
         else:
             source = b"/vnpt/bridge"
             message.attribute = "household.fibre"
-            message.entity = str(new_id())
+            message.entity = household(number) if numbered else str(new_id())
             subject = message.entity
             message.flag = self.random.random() < 0.85
-        message.observed_at.FromSeconds(self.moment + self.sequence // 1000)
+        message.observed_at.FromSeconds(self.moment + self.told // 1000)
         headers = [
             ("ce_specversion", b"1.0"),
             ("ce_id", str(new_id()).encode()),
@@ -101,15 +125,29 @@ class Mix:
         return partition_of(village), message.SerializeToString(), headers
 
 
+async def committed(connection: asyncpg.Connection, topic: str) -> int:
+    """How many events of the topic have their effect in the database."""
+    done = await connection.fetchval("SELECT sum(next_offset) FROM stream_offset WHERE topic = $1", topic)
+    return int(done or 0)
+
+
+async def reached(connection: asyncpg.Connection, topic: str, wanted: int) -> None:
+    """Wait until that many events are committed; whoever started us gives up for us."""
+    for _ in iter(lambda: True, False):
+        if await committed(connection, topic) >= wanted:
+            return
+        await asyncio.sleep(0.02)
+
+
 async def fill(settings: Settings) -> dict[str, Any]:
-    """Send COUNT events, one in a hundred twice, all villages mixed."""
-    count, mix = int(env("COUNT")), Mix(env("VARIANT", "unit"), int(env("VILLAGES", "2000")), int(env("SEED", "1")))
-    topic = settings.topic_prefix + TOPIC
+    """Send COUNT events, one in a hundred twice, all villages mixed; all at once, when AFTER events are committed."""
+    count, topic = int(env("COUNT")), settings.topic_prefix + TOPIC
+    mix = Mix(env("VARIANT", "unit"), int(env("VILLAGES", "2000")), int(env("SEED", "1")), int(env("KNOWN", "0")))
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, max_batch_size=1 << 20, linger_ms=20)
     await producer.start()
     sent = size = 0
     pending: dict[int, Any] = {}
-    waits: list[asyncio.Future[Any]] = []
+    batches: list[tuple[int, Any]] = []
     while sent < count:
         partition, value, headers = mix.event()
         size += len(value) + sum(len(k) + len(v) for k, v in headers)
@@ -121,15 +159,17 @@ async def fill(settings: Settings) -> dict[str, Any]:
                     batch = pending[partition] = producer.create_batch()
                 if batch.append(key=None, value=value, timestamp=None, headers=headers) is not None:
                     break
-                waits.append(await producer.send_batch(pending.pop(partition), topic, partition=partition))
-                if len(waits) > 50:
-                    await asyncio.gather(*waits)
-                    waits.clear()
-    for partition, batch in pending.items():
-        waits.append(await producer.send_batch(batch, topic, partition=partition))
-    await asyncio.gather(*waits)
+                batches.append((partition, pending.pop(partition)))
+    batches += pending.items()
+    if after := int(env("AFTER", "0")):
+        connection = await asyncpg.connect(dsn(settings))
+        await reached(connection, topic, after)
+        await connection.close()
+    for n in range(0, len(batches), 48):
+        part = batches[n : n + 48]
+        await asyncio.gather(*[await producer.send_batch(batch, topic, partition=place) for place, batch in part])
     await producer.stop()
-    return {"sent": sent, "bytes": size / sent}
+    return {"sent": sent, "told": mix.told, "bytes": size / sent, "households": mix.households}
 
 
 async def floor(settings: Settings, *, parse: bool) -> dict[str, Any]:
@@ -212,36 +252,53 @@ async def upsert(settings: Settings) -> dict[str, Any]:
 
 
 async def ours(settings: Settings) -> dict[str, Any]:
-    """The service's stream, and with TASKS its sequencer too; until UNTIL events (of all processes) are committed."""
-    count = int(env("COUNT"))
+    """The service's stream, and with TASKS its sequencer too; until COUNT events (with UNTIL_ALL of all processes).
+
+    Measured from the first event after WARM events; with JOIN_AT it begins to follow the topic when that many are
+    committed. `began` and `ended` are on the clock that all processes share, `before` is what was committed when it
+    began; a process without an event of its own has no `began`.
+    """
+    count, warm = int(env("COUNT")), int(env("WARM", "0"))
     engine = make_engine(settings)
     sessions = Sessions(engine)
     consumer = stream(settings, sessions, on, library.catalogue)
+    connection = await asyncpg.connect(dsn(settings))
+    topic = settings.topic_prefix + TOPIC
+
+    def mine(offsets: dict[Any, int]) -> int:
+        return sum(n for p, n in offsets.items() if p.topic == topic)
+
+    print("ready", flush=True)
+    await reached(connection, topic, int(env("JOIN_AT", "0")))
     tasks = [asyncio.create_task(consumer.run())]
     if env("TASKS"):
         tasks.append(asyncio.create_task(live.sequence(sessions, settings, library.catalogue)))
-    connection = await asyncpg.connect(dsn(settings))
-    began = cpu = 0.0
-    topic = settings.topic_prefix + TOPIC
+    began: float | None = None
+    cpu, before = 0.0, 0
     while True:
         await asyncio.sleep(0.01)
-        if not began and any(consumer._next.values()):
-            began, cpu = time.perf_counter(), time.process_time()
-        mine = sum(n for p, n in consumer._written.items() if p.topic == topic)
-        if mine >= count:
+        if tasks[0].done():
+            raise RuntimeError("the stream ended by itself") from tasks[0].exception()
+        if began is None and mine(consumer._next) > warm:
+            began, cpu = time.monotonic(), time.process_time()
+            before = await committed(connection, topic)
+        if mine(consumer._written) >= count:
             break
         if env("UNTIL_ALL"):
             await asyncio.sleep(0.05)
-            done = await connection.fetchval("SELECT sum(next_offset) FROM stream_offset WHERE topic = $1", topic)
-            if (done or 0) >= count:
+            if await committed(connection, topic) >= count:
                 break
-    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    ended, cpu = time.monotonic(), time.process_time() - cpu
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     await connection.close()
     await engine.dispose()
-    return {"rate": count / took, "cpu": cpu / count * 1e6, "seconds": took}
+    found: dict[str, Any] = {"began": began, "ended": ended, "before": before}
+    if began is not None:
+        events = count - before
+        found |= {"seconds": ended - began, "rate": events / (ended - began), "cpu": cpu / events * 1e6}
+    return found
 
 
 async def rebuilt(settings: Settings) -> dict[str, Any]:

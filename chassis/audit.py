@@ -22,7 +22,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.auth import Principal
 from chassis.checkpoints import Checkpoint, Checkpoints
 from chassis.db import Sessions, audit_table, is_transient, later, new_id
@@ -195,14 +195,14 @@ class Sealer:
         async with self._sessions.read() as tx:
             waiting = await tx.scalar(sa.select(sa.func.count()).where(audit_table.c.chain.is_(None)))
         # Set before sealing, so that the number grows where sealing itself fails.
-        telemetry.AUDIT_UNSEALED.labels(self._service).set(waiting or 0)
+        metrics.AUDIT_UNSEALED.labels(self._service).set(waiting or 0)
         total = 0
         while True:
             async with self._sessions.begin() as tx:
                 count, chain, digest = await seal(tx)
             total += count
             if count:
-                telemetry.AUDIT_SEALED.labels(self._service).inc(count)
+                metrics.AUDIT_SEALED.labels(self._service).inc(count)
             if count < _BATCH:
                 break
         clock = asyncio.get_running_loop().time()
@@ -216,7 +216,7 @@ class Sealer:
         """Verify the log now; findings are logged and measured."""
         async with self._sessions.read() as tx:
             findings = await verify(tx, self._checkpoints)
-        telemetry.AUDIT_FINDINGS.labels(self._service).set(len(findings))
+        metrics.AUDIT_FINDINGS.labels(self._service).set(len(findings))
         for finding in findings[:20]:
             log.error("audit_finding", finding=finding.kind, sequence=finding.chain, hint=finding.detail)
         return findings

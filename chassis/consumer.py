@@ -23,7 +23,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from google.protobuf.message import DecodeError, Message
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import dead_letters, inbox, kafka, telemetry
+from chassis import dead_letters, inbox, kafka, metrics, telemetry
 from chassis.db import Sessions, is_transient, now
 from chassis.settings import ServiceSettings
 
@@ -166,7 +166,7 @@ class Consumer:
                     await self._life()
             except Halted as error:
                 self.halted = str(error)
-                telemetry.CONSUMER_STOPPED.labels(self.settings.name).set(1)
+                metrics.CONSUMER_STOPPED.labels(self.settings.name).set(1)
                 log.error("consumer_halted", error=str(error))
                 await asyncio.Event().wait()
             except (KafkaError, OSError, TimeoutError) as error:
@@ -218,7 +218,7 @@ class Consumer:
             high = consumer.highwater(partition)
             if high is not None:
                 lag = max(0, high - offsets[partition])
-                telemetry.CONSUMER_LAG.labels(self.settings.name, partition.topic, str(partition.partition)).set(lag)
+                metrics.CONSUMER_LAG.labels(self.settings.name, partition.topic, str(partition.partition)).set(lag)
 
     async def process(self, records: Sequence[ConsumerRecord]) -> None:
         """Bring `records` into effect, all in one transaction where nothing fails, else one by one."""
@@ -246,7 +246,7 @@ class Consumer:
                 if not is_transient(error):
                     await self._one_by_one(records)
                     return
-                telemetry.CONSUMER_RETRIES.labels(self.settings.name).inc()
+                metrics.CONSUMER_RETRIES.labels(self.settings.name).inc()
                 log.warning("consumer_waits", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -311,8 +311,8 @@ class Consumer:
 
     def _measure_delay(self, event: Event[Any]) -> None:
         delay = (now() - event.time).total_seconds()
-        telemetry.EVENT_DELAY.labels(self.settings.name).observe(max(0.0, delay))
+        metrics.EVENT_DELAY.labels(self.settings.name).observe(max(0.0, delay))
 
     def _count(self, outcome: str, count: int) -> None:
         if count:
-            telemetry.EVENTS_CONSUMED.labels(self.settings.name, outcome).inc(count)
+            metrics.EVENTS_CONSUMED.labels(self.settings.name, outcome).inc(count)

@@ -162,8 +162,11 @@ audit_table = sa.Table(
 )
 
 
-def make_engine(settings: ServiceSettings) -> AsyncEngine:
-    """The pool of connections of one service. Every session speaks UTC and gives up on a lock after 5 s."""
+def make_engine(settings: ServiceSettings, *, command_timeout: float = 60) -> AsyncEngine:
+    """The pool of connections of one service. Every session speaks UTC and gives up on a lock after 10 s.
+
+    `command_timeout` is the longest time, in seconds, that one statement may take.
+    """
     return create_async_engine(
         settings.database_url,
         # None beyond the pool: under load each of them would be opened for one request and closed after it.
@@ -177,7 +180,7 @@ def make_engine(settings: ServiceSettings) -> AsyncEngine:
         hide_parameters=True,
         connect_args={
             "timeout": 5,
-            "command_timeout": 60,
+            "command_timeout": command_timeout,
             "server_settings": {
                 "application_name": f"xaso-{settings.name}",
                 "timezone": "UTC",
@@ -358,7 +361,12 @@ TRANSIENT_SQLSTATES = ("08", "40", "53", "55P03", "57P")
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again later may help: the database is away, restarting, or chose us as a deadlock's victim."""
+    """Whether trying again later may help: the database is away, restarting, or chose us as a deadlock's victim.
+
+    Of several errors at once all must be such.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_transient(one) for one in error.exceptions)
     seen: BaseException | None = error
     while seen is not None:
         state: Any = getattr(seen, "sqlstate", None) or getattr(getattr(seen, "orig", None), "sqlstate", None)

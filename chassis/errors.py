@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -35,10 +37,23 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class FieldError:
-    """One wrong field of a form or a body: its path and a message in Vietnamese (a msgid)."""
+    """One wrong field of a form or a body: its path and a message in Vietnamese (a msgid) with its `{params}`."""
 
     field: str
     message: str
+    params: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True, init=False)
+class Said:
+    """A sentence that is not yet in a language: a Vietnamese msgid with `{params}`, some of which may be sentences."""
+
+    text: str
+    params: Mapping[str, object]
+
+    def __init__(self, text: str, /, **params: object) -> None:
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "params", params)
 
 
 class DomainError(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,7 +28,7 @@ class HttpTelemetry:
     def __init__(self, app: App, service: str) -> None:
         self._app = app
         self._service = service
-        self._in_flight = telemetry.HTTP_IN_FLIGHT.labels(service)
+        self._in_flight = metrics.HTTP_IN_FLIGHT.labels(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or str(scope.get("path", "")).endswith(_QUIET):
@@ -55,7 +55,7 @@ class HttpTelemetry:
                 self._in_flight.dec()
                 route = _route(scope, mount)
                 duration = seen.first_byte if seen.stream else time.perf_counter() - started
-                telemetry.HTTP_DURATION.labels(self._service, method, route, str(seen.status)).observe(duration)
+                metrics.HTTP_DURATION.labels(self._service, method, route, str(seen.status)).observe(duration)
                 current.update_name(f"{method} {route}")
                 telemetry.annotate(current, http_route=route, http_status=seen.status)
                 if seen.status >= 500:

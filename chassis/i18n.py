@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from pydantic_core.core_schema import ErrorType
 
-from chassis.errors import DomainError, FieldError
+from chassis.errors import DomainError, FieldError, Said
 
 Locale = Literal["vi", "en"]
 LOCALES: tuple[Locale, ...] = ("vi", "en")
@@ -203,14 +203,23 @@ def _local(value: datetime) -> datetime:
 
 
 def localize(msgid: str, params: Mapping[str, object], locale: str, translations: Translations | None = None) -> str:
-    """Translate ``msgid`` and fill in ``{params}``; a text whose parameters do not fit is shown unfilled."""
+    """Translate ``msgid`` and fill in ``{params}``; a text whose parameters do not fit is shown unfilled.
+
+    A parameter that is itself a sentence is translated too.
+    """
     text = (translations or _everything).gettext(msgid, locale)
     if not params:
         return text
+    filled = {n: tell(v, locale, translations) if isinstance(v, Said) else v for n, v in params.items()}
     try:
-        return text.format(**params)
+        return text.format(**filled)
     except (KeyError, IndexError, ValueError):
         return text
+
+
+def tell(said: Said, locale: str, translations: Translations | None = None) -> str:
+    """A sentence in the reader's language."""
+    return localize(said.text, said.params, locale, translations)
 
 
 def localize_error(error: DomainError, locale: str, translations: Translations | None = None) -> str:
@@ -222,8 +231,10 @@ def localize_fields(error: DomainError, locale: str, translations: Translations 
     """The wrong fields of a domain error, each with its message in the reader's language."""
     if error.field is not None:
         return [FieldError(error.field, localize_error(error, locale, translations))]
-    catalogue = translations or _everything
-    return [FieldError(wrong.field, catalogue.gettext(wrong.message, locale)) for wrong in error.field_errors]
+    return [
+        FieldError(wrong.field, localize(wrong.message, wrong.params, locale, translations))
+        for wrong in error.field_errors
+    ]
 
 
 _REQUIRED = "Chưa nhập mục này."

@@ -38,10 +38,10 @@ def producer(settings: ServiceSettings) -> AIOKafkaProducer:
     )
 
 
-def consumer(settings: ServiceSettings, topics: Iterable[str], group: str, **more: Any) -> AIOKafkaConsumer:
+def consumer(settings: ServiceSettings, topics: Iterable[str], group: str | None, **more: Any) -> AIOKafkaConsumer:
     """A consumer that starts at the beginning where its group has no offset and never commits by itself.
 
-    `more` are further settings of the client.
+    Without a group it is told which partitions to read. `more` are further settings of the client.
     """
     return AIOKafkaConsumer(
         *topics,
@@ -49,7 +49,7 @@ def consumer(settings: ServiceSettings, topics: Iterable[str], group: str, **mor
         client_id=f"xaso-{settings.name}",
         group_id=group,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset=more.pop("auto_offset_reset", "earliest"),
         metadata_max_age_ms=METADATA_MAX_AGE_MS,
         request_timeout_ms=REQUEST_TIMEOUT_MS,
         session_timeout_ms=10_000,

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import importlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command, context
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from chassis.audit import AUDIT_DDL
 from chassis.db import chassis_metadata
 from chassis.settings import ServiceSettings
+
+# Alembic is loaded where there is something to migrate: a start with nothing to do is a third of a second quicker.
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 FOLD_DDL = (
     "CREATE EXTENSION IF NOT EXISTS unaccent",
@@ -63,27 +66,74 @@ def drop_chassis_tables(op: Any) -> None:
 
 def run() -> None:
     """The body of every service's `migrations/env.py`: run on the connection that `upgrade` handed over."""
+    from alembic import context
+
     connection: sa.Connection = context.config.attributes["connection"]
     context.configure(connection=connection, transaction_per_migration=True)
     with context.begin_transaction():
         context.run_migrations()
 
 
-def _config(package: str) -> Config:
+def _folder(package: str) -> Path:
     module = importlib.import_module(package)
-    folder = Path(str(module.__file__)).parent / "migrations"
+    return Path(str(module.__file__)).parent / "migrations"
+
+
+def _config(package: str) -> Config:
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(folder))
+    config.set_main_option("script_location", str(_folder(package)))
     config.set_main_option("path_separator", "os")
     return config
 
 
+def newest(folder: Path) -> frozenset[str]:
+    """The revisions below `folder`/versions that no other follows, as the files' own texts name them."""
+    revisions: set[str] = set()
+    followed: set[str] = set()
+    for file in sorted((folder / "versions").glob("*.py")):
+        named = _named(file)
+        if "revision" in named:
+            revisions.add(str(named["revision"]))
+        below = named.get("down_revision")
+        followed.update((below,) if isinstance(below, str) else below or ())
+    return frozenset(revisions - followed)
+
+
+def _named(file: Path) -> dict[str, Any]:
+    """What a migration says of itself at its top level, without running it."""
+    found: dict[str, Any] = {}
+    for statement in ast.parse(file.read_bytes()).body:
+        if isinstance(statement, ast.Assign):
+            targets, value = statement.targets, statement.value
+        elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            targets, value = [statement.target], statement.value
+        else:
+            continue
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in ("revision", "down_revision"):
+                found[target.id] = ast.literal_eval(value)
+    return found
+
+
+async def is_newest(settings: ServiceSettings, package: str) -> bool:
+    """Whether the database of `settings` has the newest schema of `package`. Does not need Alembic."""
+    engine = create_async_engine(settings.database_url, poolclass=sa.NullPool)
+    try:
+        async with engine.connect() as connection:
+            if not await connection.scalar(sa.text("SELECT to_regclass('alembic_version') IS NOT NULL")):
+                return False
+            there = await connection.scalars(sa.text("SELECT version_num FROM alembic_version"))
+            return set(there) == newest(_folder(package))
+    finally:
+        await engine.dispose()
+
+
 def _upgrade(connection: sa.Connection, package: str) -> None:
+    from alembic import command
+
     config = _config(package)
-    heads = set(ScriptDirectory.from_config(config).get_heads())
-    if set(MigrationContext.configure(connection).get_current_heads()) == heads:
-        return
-    connection.rollback()
     connection.execute(sa.text("SET lock_timeout = '5s'"))
     # Two processes that start together take turns.
     connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('xaso-migrate'))"))
@@ -97,9 +147,20 @@ def _upgrade(connection: sa.Connection, package: str) -> None:
 
 async def upgrade(settings: ServiceSettings, package: str) -> None:
     """Bring the database of `settings` to the newest schema of `package` (for example `services.petitions`)."""
+    if await is_newest(settings, package):
+        return
     engine = create_async_engine(settings.database_url, poolclass=sa.NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(_upgrade, package)
     finally:
         await engine.dispose()
+
+
+async def upgrade_all(services: Sequence[tuple[ServiceSettings, str]]) -> None:
+    """The same for several services (settings and package of each)."""
+    there = await asyncio.gather(*(is_newest(settings, package) for settings, package in services))
+    for (settings, package), done in zip(services, there, strict=True):
+        if not done:
+            # One after another: Alembic keeps the migration under way in a global of the process.
+            await upgrade(settings, package)

@@ -8,8 +8,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from chassis.auth import ALL_SCOPES
+from chassis.incoming import SESSION_COOKIE
 from chassis.settings import ServiceSettings
-from chassis.web import SESSION_COOKIE, SignedIn, accesses
+from chassis.web import SignedIn, accesses
 
 PEOPLE = "people"
 PARTNERS = "partners"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
@@ -175,23 +176,20 @@ _ADD_KIND = sa.text("""
 )
 
 
-async def add_kind(
-    tx: AsyncSession,
+def of_kind(
     kind: type[Message],
     *,
     payloads: Sequence[bytes],
     units: Sequence[Unit],
     subjects: Sequence[str],
     occurred_at: datetime,
-) -> None:
-    """Write many events of one type, each of another aggregate, quickly: `payloads` are serialised messages.
+) -> tuple[sa.TextClause, dict[str, Any]]:
+    """A statement that writes many events of one type, each of another aggregate: `payloads` are serialised messages.
 
     Subjects must differ; neither they nor codes of units may hold a control character.
     """
-    if not payloads:
-        return
     descriptor = kind.DESCRIPTOR
-    values = {
+    return _ADD_KIND, {
         "key": "\x1f".join([unit.commune for unit in units]),
         "subject": "\x1f".join(subjects),
         "unit": "\x1f".join([unit.code for unit in units]),
@@ -201,7 +199,6 @@ async def add_kind(
         "occurred_at": occurred_at,
         "traceparent": current_traceparent() or "",
     }
-    await tx.execute(_ADD_KIND, values)
 
 
 async def prune(tx: AsyncSession, retention: timedelta) -> int:

@@ -18,7 +18,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from chassis import kafka, telemetry
+from chassis import kafka, metrics, telemetry
 from chassis.db import now
 from chassis.settings import ServiceSettings
 
@@ -98,7 +98,7 @@ class Relay:
                     with kafka.stray_cancellation():
                         await self._active_life()
                 except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError) as error:
-                    telemetry.RELAY_FAILURES.labels(self.settings.name).inc()
+                    metrics.RELAY_FAILURES.labels(self.settings.name).inc()
                     log.warning("relay_failed", error=type(error).__name__)
                     await self._drop_producer()
                 pause = 0.2 if time.monotonic() - started > 5 else min(pause * 2, 5.0)
@@ -149,7 +149,7 @@ class Relay:
         acknowledged, trouble = await self._send(connection, producer, rows)
         if acknowledged:
             await connection.execute(_MARK, acknowledged)
-            telemetry.EVENTS_PUBLISHED.labels(self.settings.name).inc(len(acknowledged))
+            metrics.EVENTS_PUBLISHED.labels(self.settings.name).inc(len(acknowledged))
         if trouble is not None:
             raise trouble
         return len(acknowledged)
@@ -203,7 +203,7 @@ class Relay:
         before = self.blocked.get(row["key"])
         tries = before.tries + 1 if before else 1
         self.blocked[row["key"]] = Blocked(time.monotonic() + min(2.0**tries, 300.0), tries)
-        telemetry.RELAY_FAILURES.labels(self.settings.name).inc()
+        metrics.RELAY_FAILURES.labels(self.settings.name).inc()
         log.error("relay_refused", error=type(error).__name__, event_type=row["type"], event_id=str(row["event_id"]))
         await connection.execute(_FAILED, row["id"], f"{type(error).__name__}: {error}"[:500])
 
@@ -253,8 +253,8 @@ class Relay:
         self._measured = time.monotonic()
         row = await connection.fetchrow(_AGE)
         if row is not None:
-            telemetry.OUTBOX_DEPTH.labels(self.settings.name).set(row["depth"])
-            telemetry.OUTBOX_AGE.labels(self.settings.name).set(row["age"])
+            metrics.OUTBOX_DEPTH.labels(self.settings.name).set(row["depth"])
+            metrics.OUTBOX_AGE.labels(self.settings.name).set(row["age"])
 
 
 async def republish(connection: asyncpg.Connection, since: timedelta) -> int:

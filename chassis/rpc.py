@@ -28,8 +28,8 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import idempotency, telemetry
-from chassis.auth import Principal, Verifier
+from chassis import idempotency, metrics, telemetry
+from chassis.auth import Principal
 from chassis.db import Sessions
 from chassis.errors import DomainError, Invalid, Malformed, Unauthenticated
 from chassis.i18n import Locale, locale_of
@@ -37,6 +37,7 @@ from chassis.idempotency import Claim, Stored
 from chassis.rpc_client import channel
 from chassis.rpc_messages import classify, clean, code_of, status_of, uuid_of
 from chassis.settings import ServiceSettings
+from chassis.tokens import Verifier
 
 __all__ = ["ANYONE", "SIGNED_IN", "Rpc", "RpcServer", "channel", "clean", "me", "read", "transaction", "tx", "uuid_of"]
 
@@ -319,7 +320,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                     telemetry.annotate(current, rpc_status=outcome)
         finally:
             elapsed = (started.first_reply or time.perf_counter()) - started.at
-            telemetry.RPC_DURATION.labels(self._service, method.name, outcome).observe(elapsed)
+            metrics.RPC_DURATION.labels(self._service, method.name, outcome).observe(elapsed)
 
     async def _admit(self, method: _Method, context: Any, started: _Started) -> None:
         if context.time_remaining() is None:
@@ -348,7 +349,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
             if claim is not None:
                 stored = await idempotency.claim(session, claim)
                 if stored is not None:
-                    telemetry.IDEMPOTENT_REPLAYS.labels(self._service).inc()
+                    metrics.IDEMPOTENT_REPLAYS.labels(self._service).inc()
                     context.set_trailing_metadata((("idempotency-replayed", "true"),))
                     return method.reply.FromString(stored.body)
             reply: Message = await inner(request, context)

@@ -12,8 +12,8 @@ from typing import Any
 
 import grpc
 
-from chassis.auth import TokenSource
 from chassis.telemetry import current_traceparent
+from chassis.token_source import TokenSource
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 TRIES = 4

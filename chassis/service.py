@@ -30,18 +30,32 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from chassis import audit, dead_letters, i18n, idempotency, inbox, migrations, openapi, outbox, problems, telemetry
-from chassis.auth import Verifier
+from chassis import (
+    audit,
+    collecting,
+    dead_letters,
+    i18n,
+    idempotency,
+    inbox,
+    metrics,
+    migrations,
+    openapi,
+    outbox,
+    problems,
+    telemetry,
+)
 from chassis.consumer import Consumer, Consumers
-from chassis.db import Sessions, make_engine
+from chassis.db import Sessions, is_transient, make_engine
 from chassis.http_telemetry import HttpTelemetry
+from chassis.incoming import SAFE_METHODS
 from chassis.pages import SUBJECTS, Renderer
 from chassis.relay import Relay, dsn, republish
 from chassis.rpc import Rpc, RpcServer
 from chassis.secure_headers import SecurityHeaders
 from chassis.settings import ServiceSettings
 from chassis.staff_pages import dead_letter_pages
-from chassis.web import SAFE_METHODS, ApiRouter, PageRouter
+from chassis.tokens import Verifier, trusted
+from chassis.web import ApiRouter, PageRouter
 
 log = telemetry.logger(__name__)
 
@@ -158,15 +172,22 @@ class Runner:
                     current = asyncio.current_task()
                     if isinstance(error, asyncio.CancelledError) and (current is None or current.cancelling()):
                         raise
-                    telemetry.TASK_FAILURES.labels(self.settings.name, name).inc()
-                    log.error("task_failed", task=name, error=type(error).__name__, exc_info=error)
+                    if is_transient(error):
+                        # A lock was not to be had, or the database is away: that passes, and is nobody's fault.
+                        log.warning("task_waits", task=name, error=type(error).__name__)
+                    else:
+                        metrics.TASK_FAILURES.labels(self.settings.name, name).inc()
+                        log.error("task_failed", task=name, error=type(error).__name__, exc_info=error)
                 pause = 0.5 if asyncio.get_running_loop().time() - started > 60 else min(pause * 2, 30.0)
                 await asyncio.sleep(pause)
 
     async def watch_subjects(self) -> None:
         """Know which of the other subjects answer, so that the shell can grey one that is down; never returns."""
         others = [name for name, _ in SUBJECTS if name != self.settings.name]
-        async with httpx.AsyncClient(base_url=self.settings.public_url, timeout=5) as client:
+        # The origin may still be starting: nobody is called down for that.
+        await asyncio.sleep(SUBJECT_SECONDS / 3)
+        tls = trusted(environment=True)
+        async with httpx.AsyncClient(base_url=self.settings.public_url, timeout=5, verify=tls) as client:
 
             async def is_down(name: str) -> bool:
                 try:
@@ -174,8 +195,6 @@ class Runner:
                 except httpx.HTTPError:
                     return True
 
-            # The origin may still be starting: nobody is called down for that.
-            await asyncio.sleep(SUBJECT_SECONDS / 3)
             while True:
                 down = await asyncio.gather(*(is_down(name) for name in others))
                 self.app.state.subjects_down = {name for name, gone in zip(others, down, strict=True) if gone}
@@ -196,7 +215,7 @@ class Runner:
                     await outbox.prune(tx, retention)
             rounds += 1
             async with self.runtime.sessions.read() as tx:
-                telemetry.DEAD_LETTERS.labels(self.settings.name).set(await dead_letters.count(tx))
+                metrics.DEAD_LETTERS.labels(self.settings.name).set(await dead_letters.count(tx))
             await asyncio.sleep(MEASURE_SECONDS)
 
     def _application(self) -> FastAPI:
@@ -268,7 +287,7 @@ class Runner:
         return "ok"
 
     async def _metrics(self, _request: Request) -> Response:
-        return Response(telemetry.render_metrics(self.settings.name), media_type=telemetry.METRICS_CONTENT_TYPE)
+        return Response(metrics.render_metrics(self.settings.name), media_type=metrics.METRICS_CONTENT_TYPE)
 
 
 def _unrouted(request: Request, error: Exception) -> Response:
@@ -445,6 +464,7 @@ async def run(service: Service, part: str, since: timedelta) -> None:
         tasks=everything or part == "consume",
         watch=web,
     )
+    collecting.settle()
     await stopping.wait()
     for server in servers:
         server.should_exit = True

@@ -47,7 +47,9 @@ def dead_letter_pages(registry: Consumers) -> PageRouter:
         cursor = decode_cursor(after, 1)
         rows = await dead_letters.waiting(tx, PAGE, uuid.UUID(cursor[0]) if cursor else None)
         found = page_of(rows, PAGE, lambda r: (str(r.id),))
-        letters = [{**r._mapping, "shown": _shown(registry, r)} for r in found.items]
+        letters = [
+            {**r._mapping, "lost": r.type == dead_letters.LOSS, "shown": _shown(registry, r)} for r in found.items
+        ]
         next_href = f"?after={found.next}" if found.next else None
         return page.render(
             "dead_letters.html", letters=letters, total=await dead_letters.count(tx), next_href=next_href
@@ -56,9 +58,11 @@ def dead_letter_pages(registry: Consumers) -> PageRouter:
     @pages.post("/dead-letters/{letter_id}/replay")
     async def replay(page: Page, tx: Tx, me: Me, letter_id: uuid.UUID) -> Response:
         _require(me)
-        await dead_letters.replay(tx, registry, letter_id, me.subject)
-        await audit.record(tx, me, action="dead_letter.replayed", target=str(letter_id), unit="", detail={})
+        replayed = await dead_letters.replay(tx, registry, letter_id, me.subject)
+        action = "dead_letter.replayed" if replayed else "dead_letter.seen"
+        await audit.record(tx, me, action=action, target=str(letter_id), unit="", detail={})
         prefix = page.renderer.settings.name
-        return page.redirect(f"/{prefix}/dead-letters", flash="Đã chạy lại sự kiện.")
+        flash = "Đã chạy lại sự kiện." if replayed else "Đã đánh dấu đã xem."
+        return page.redirect(f"/{prefix}/dead-letters", flash=flash)
 
     return pages

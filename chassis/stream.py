@@ -6,6 +6,9 @@ partitions, in one transaction: while one write is under way, folding goes on. W
 sequences that the service stores with its facts, so there is no row per event. On start it reads on from the offsets in
 its own table `stream_offset`, not from Kafka's; offsets of another cluster mean nothing and are begun anew.
 
+What the log no longer holds is never passed over in silence (see `gaps`): reading goes on where the log begins, and
+staff are told. Records that come again are left out: offsets only ever go back with a log that was cut.
+
 The promises are those of `consumer`: transient trouble is waited out, what can never be read or written is set aside as
 a dead letter, too many of them stop the stream, and nothing is dropped. A write that fails for good is read again in
 ever smaller parts until the one event at fault stands alone.
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +27,13 @@ from typing import Any, Protocol
 import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import dead_letters, kafka, telemetry
+from chassis import dead_letters, gaps, kafka, metrics, telemetry
 from chassis.consumer import FETCH_DEADLINE_SECONDS, LONGEST_PAUSE_SECONDS, Consumer, text_headers
 from chassis.db import is_transient, now
+from chassis.gaps import Gap
 
 log = telemetry.logger(__name__)
 
@@ -37,6 +41,8 @@ FETCH_RECORDS = 2000
 """Most records folded before the event loop turns to something else."""
 LAGGING_SECONDS = 0.05
 """Shortest time between two writes while the stream lags behind; none while it does not."""
+ABSORBING_SECONDS = 2.0
+"""The same while what comes in mostly overtakes what was folded before: the longer it folds, the less is written."""
 WHOLE = 1_000_000
 """Records in one write where nothing is wrong."""
 
@@ -83,11 +89,11 @@ class Sink(Protocol):
     def size(self) -> int:
         """How many rows the next write would have."""
 
-    def wants(self, kind: bytes) -> bool:
-        """Whether events of that type (ce_type) concern the service."""
+    def fold(self, record: ConsumerRecord, headers: dict[str, bytes]) -> bool:
+        """Take one event in; False where its type does not concern the service.
 
-    def fold(self, record: ConsumerRecord, headers: dict[str, bytes]) -> None:
-        """Take one event in; raises Poison, Refused or anything else where it can never be used."""
+        Raises Poison, Refused or anything else where it can never be used.
+        """
 
     def take(self) -> Any:
         """What was folded since the last `take`, which begins anew."""
@@ -117,6 +123,7 @@ class Load:
     ignored: int
     last: datetime | None
     traceparent: str | None
+    gaps: list[Gap] = field(default_factory=list)
 
 
 @dataclass
@@ -124,11 +131,13 @@ class Stream(Consumer):
     """Runs a sink against Kafka. `run` never returns by itself; cancel it to stop."""
 
     sink: Sink = field(kw_only=True)
-    most_rows: int = field(default=100_000, kw_only=True)
-    """Rows folded beyond which reading waits for the write under way."""
+    most_rows: int = field(default=40_000, kw_only=True)
+    """Rows folded beyond which a write begins and reading waits for the one under way, as a rebalance does."""
     _next: Offsets = field(default_factory=dict)
     _written: Offsets = field(default_factory=dict)
     _dead: list[tuple[ConsumerRecord, str, bool]] = field(default_factory=list)
+    _gaps: list[Gap] = field(default_factory=list)
+    _broken: Exception | None = None
     _events: int = 0
     _ignored: int = 0
     _last: ConsumerRecord | None = None
@@ -142,8 +151,14 @@ class Stream(Consumer):
         self._cluster = await kafka.cluster_id(self.settings)
         self._cluster_checked = time.monotonic()
         await kafka.ensure_topics(self.settings, topics)
+        self._broken = None
+        # Where to read is said by us alone: left to itself, the client would go elsewhere without a word.
         consumer = kafka.consumer(
-            self.settings, [], self.group, partition_assignment_strategy=(RangePartitionAssignor,)
+            self.settings,
+            [],
+            self.group,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            auto_offset_reset="none",
         )
         consumer.subscribe(topics, listener=_Listener(self, consumer))
         try:
@@ -160,6 +175,8 @@ class Stream(Consumer):
         wrote = 0.0
         lagging = False
         while True:
+            if self._broken is not None:
+                raise self._broken
             if self._writing is not None and self._writing.done():
                 writing, self._writing = self._writing, None
                 wrote = time.monotonic()
@@ -168,19 +185,16 @@ class Stream(Consumer):
                 except ReadAgain:
                     await self.assigned(consumer, consumer.assignment())
                 self._measure_lag(consumer)
-            waits = self._events or self._dead or self._ignored
-            rested = not lagging or time.monotonic() - wrote >= LAGGING_SECONDS or self._limit < WHOLE
+            waits = self._events or self._dead or self._ignored or self._gaps
+            rested = self._is_full or not lagging or time.monotonic() - wrote >= self._rest
             if self._writing is None and waits and rested:
                 # Snapshot and offsets without an await between them, or a crash would lose events.
                 self._writing = asyncio.create_task(self._write(self._load()), name=f"{self.settings.name}:write")
-            if self._writing is not None and (self.sink.size >= self.most_rows or self._limit < WHOLE):
+            if self._writing is not None and self._is_full:
                 await asyncio.wait({self._writing}, timeout=FETCH_DEADLINE_SECONDS)
                 continue
             busy = self._writing is not None or waits
-            async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
-                batches = await consumer.getmany(
-                    timeout_ms=4 if busy else 250, max_records=min(FETCH_RECORDS, self._limit)
-                )
+            batches = await self._fetch(consumer, 4 if busy else 250)
             self._fold(batches)
             lagging = sum(map(len, batches.values())) >= FETCH_RECORDS
             # A fetch that finds records at hand gives nobody else a turn.
@@ -189,27 +203,76 @@ class Stream(Consumer):
                 log.warning("consumer_meets_new_cluster")
                 return
 
+    async def _fetch(self, consumer: AIOKafkaConsumer, wait_ms: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+        try:
+            async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
+                batches: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
+                    timeout_ms=wait_ms, max_records=min(FETCH_RECORDS, self._limit)
+                )
+                return batches
+        except NoOffsetForPartitionError:
+            # A partition is ours since a moment, and `assigned` has not said yet where to read.
+            await asyncio.sleep(0.02)
+        except OffsetOutOfRangeError as error:
+            async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
+                await self._relocate(consumer, error.args[0])
+        return {}
+
+    async def _relocate(self, consumer: AIOKafkaConsumer, asked: Mapping[TopicPartition, int]) -> None:
+        """The log does not hold the offsets `asked` for: go on where it begins, and note what is missing."""
+        if await kafka.cluster_id(self.settings) != self._cluster:
+            # It is another log altogether: `_follow` finds out at once and begins anew.
+            self._cluster_checked = 0.0
+            return
+        for partition, beginning in (await consumer.beginning_offsets(list(asked))).items():
+            expected = self._next.get(partition)
+            if expected is None or asked[partition] < expected:
+                # The partition was given away meanwhile, or is read from elsewhere already.
+                continue
+            with suppress(IllegalStateError):
+                consumer.seek(partition, beginning)
+                removed = beginning > asked[partition]
+                self._gaps.append(Gap(partition, expected, beginning, "removed" if removed else "cut"))
+                self._next[partition] = beginning
+
     def _fold(self, batches: dict[TopicPartition, list[ConsumerRecord]]) -> None:
-        wants, fold = self.sink.wants, self.sink.fold
+        fold = self.sink.fold
         for partition, records in batches.items():
             if partition not in self._next or not records:
                 # It was taken from us while these records were on their way.
                 continue
+            first, expected = records[0].offset, self._next[partition]
+            if first != expected or records[-1].offset - first >= len(records):
+                read, (records, holes) = len(records), gaps.sifted(partition, records, expected)
+                self._count("duplicate", read - len(records))
+                self._gaps += holes
+                if not records:
+                    continue
+            events = len(records)
             for record in records:
                 headers = dict(record.headers)
                 try:
-                    kind = headers.get("ce_type")
-                    if kind is not None and not wants(kind):
+                    if not fold(record, headers):
+                        events -= 1
                         self._ignored += 1
-                        continue
-                    fold(record, headers)
-                    self._events += 1
                 except Exception as error:
                     refused = isinstance(error, Refused)
                     reason = f"refused: {error}" if refused else f"unreadable: {telemetry.describe(error)}"
                     self._dead.append((record, reason, refused))
+                    events -= 1
+            self._events += events
             self._next[partition] = records[-1].offset + 1
             self._last = records[-1]
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more is to be folded before a write."""
+        return self.sink.size >= self.most_rows or self._limit < WHOLE
+
+    @property
+    def _rest(self) -> float:
+        """Seconds between two writes while the stream lags behind."""
+        return ABSORBING_SECONDS if self._events > 2 * self.sink.size else LAGGING_SECONDS
 
     def _load(self) -> Load:
         after = {p: n for p, n in self._next.items() if n != self._written[p]}
@@ -226,9 +289,10 @@ class Stream(Consumer):
             ignored=self._ignored,
             last=last if last is not None and last.tzinfo is not None else None,
             traceparent=headers.get("traceparent"),
+            gaps=self._gaps,
         )
         self._alone = self._last if self._limit == 1 else None
-        self._dead, self._events, self._ignored = [], 0, 0
+        self._dead, self._gaps, self._events, self._ignored = [], [], 0, 0
         return load
 
     async def _write(self, load: Load) -> None:
@@ -240,6 +304,7 @@ class Stream(Consumer):
                         known, refused = await self.sink.write(tx, load.folded)
                         dead = load.dead + [(record, f"refused: {reason}", True) for record, reason in refused]
                         await self._set_aside(tx, dead)
+                        await gaps.set_aside(tx, self._cluster, load.gaps)
                         await self._advance(tx, load)
                 break
             except Superseded:
@@ -248,7 +313,7 @@ class Stream(Consumer):
                 if not is_transient(error):
                     await self._fail(error)
                     raise ReadAgain from error
-                telemetry.CONSUMER_RETRIES.labels(self.settings.name).inc()
+                metrics.CONSUMER_RETRIES.labels(self.settings.name).inc()
                 log.warning("consumer_waits", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -260,7 +325,8 @@ class Stream(Consumer):
         self._count("applied", max(0, load.events - known - len(refused)))
         self._count("ignored", load.ignored)
         if load.last is not None:
-            telemetry.EVENT_DELAY.labels(self.settings.name).observe(max(0.0, (now() - load.last).total_seconds()))
+            metrics.EVENT_DELAY.labels(self.settings.name).observe(max(0.0, (now() - load.last).total_seconds()))
+        gaps.tell(self.settings.name, load.gaps)
         for record, reason, harmless in dead:
             self._count("refused" if harmless else "dead", 1)
             kind = text_headers(record).get("ce_type", "")
@@ -309,7 +375,7 @@ class Stream(Consumer):
         self.sink.forget()
         self._next.clear()
         self._written.clear()
-        self._dead, self._events, self._ignored, self._last = [], 0, 0, None
+        self._dead, self._gaps, self._events, self._ignored, self._last = [], [], 0, 0, None
 
     async def _stop_writing(self) -> None:
         """End the write under way: it is rolled back or was committed, and the table knows which."""
@@ -354,13 +420,17 @@ class Stream(Consumer):
                 consumer.seek(partition, row.next_offset)
                 self._next[partition] = self._written[partition] = row.next_offset
 
+    def fail(self, error: Exception) -> None:
+        """End this life: where to read could not be found out."""
+        self._broken = error
+
     def _measure_lag(self, consumer: AIOKafkaConsumer) -> None:
         for partition, offset in self._written.items():
             high = None
             with suppress(IllegalStateError):
                 high = consumer.highwater(partition)
             if high is not None:
-                lag = telemetry.CONSUMER_LAG.labels(self.settings.name, partition.topic, str(partition.partition))
+                lag = metrics.CONSUMER_LAG.labels(self.settings.name, partition.topic, str(partition.partition))
                 lag.set(max(0, high - offset))
 
 
@@ -373,4 +443,8 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is
         await self._stream.revoked()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        await self._stream.assigned(self._consumer, assigned)
+        try:
+            await self._stream.assigned(self._consumer, assigned)
+        except Exception as error:
+            # The client would log it and go on, and the partitions would stay unread for good.
+            self._stream.fail(error)

@@ -1,5 +1,7 @@
 """Owns the command line: `xaso up`, `xaso demo`, `xaso doctor`, `xaso units`, `xaso criteria`."""
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import json
@@ -10,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,12 +20,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from launcher import databases
-from launcher import doctor as checks
 from launcher.datadir import DirectoryInUse
 from launcher.jars import JarsMissing
-from launcher.platform import Platform, PortTaken, running
-from launcher.processes import EngineFailed
-from launcher.scenario import Devices, Outcome, ScenarioFailed, play
+from launcher.platform import Platform, running
+from launcher.processes import EngineFailed, PortTaken
+
+# What only some commands need is loaded by them: `xaso up` starts its engines before anything else.
+if TYPE_CHECKING:
+    from launcher.doctor import Finding
+    from launcher.scenario import Outcome
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -106,6 +111,8 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Say what is wrong with this machine or a running platform, and how to mend it; exit code 1 when anything is."""
+    from launcher import doctor as checks
+
     findings = checks.examine(data, url)
     if as_json:
         sys.stdout.write(json.dumps([finding.as_dict() for finding in findings], ensure_ascii=False) + "\n")
@@ -193,7 +200,7 @@ class Screen:
             table.add_row(row.code, str(row.before), f"{row.after}{mark}", escape(str(row.because)))
         self._out.print(table)
 
-    def findings(self, findings: list[checks.Finding]) -> None:
+    def findings(self, findings: list[Finding]) -> None:
         """One line each; below a broken one, how to mend it."""
         marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "broken": "[red]✗[/red]"}
         for finding in findings:
@@ -202,11 +209,23 @@ class Screen:
                 self._out.print(f"    → {escape(finding.mend)}")
 
 
+class NotPlayed(RuntimeError):
+    """The scenario met a platform that does not do what it expects; the message says what and where."""
+
+
 async def _play(platform: Platform, pace: float, screen: Screen, exits: contextlib.AsyncExitStack) -> list[Outcome]:
+    scenario = await asyncio.to_thread(import_module, "launcher.scenario")
     # The cameras come back where they were: the platform remembers the address it probes them at.
     ports = platform.data.ports("camera-1", "camera-2")
-    devices = Devices(exits, list(ports.values()))
-    return await play(platform.addresses, platform.logins, pace, lambda step: screen.say(escape(str(step))), devices)
+    devices = scenario.Devices(exits, list(ports.values()))
+    played: list[Outcome]
+    try:
+        played = await scenario.play(
+            platform.addresses, platform.logins, pace, lambda step: screen.say(escape(str(step))), devices
+        )
+    except scenario.ScenarioFailed as trouble:
+        raise NotPlayed(str(trouble)) from trouble
+    return played
 
 
 async def _until_stopped(played: Coroutine[Any, Any, list[Outcome]], stopping: asyncio.Event) -> list[Outcome] | None:
@@ -233,7 +252,7 @@ def _run(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_around(data, port, screen, body))
-    except (DirectoryInUse, PortTaken, EngineFailed, JarsMissing, ScenarioFailed, TimeoutError) as trouble:
+    except (DirectoryInUse, PortTaken, EngineFailed, JarsMissing, NotPlayed, TimeoutError) as trouble:
         screen.fail(str(trouble))
         return 1
 

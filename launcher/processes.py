@@ -28,6 +28,10 @@ class EngineFailed(RuntimeError):
     """An engine did not come up, or ended by itself; the message carries the end of its log."""
 
 
+class PortTaken(RuntimeError):
+    """The web port that was asked for belongs to another program."""
+
+
 class _Reaper:
     """The one reaper process of this launcher, started with the first child."""
 

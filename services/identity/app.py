@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from chassis.db import now
 from chassis.service import Runtime, Service
 from services.identity.accounts import api as accounts_api
+from services.identity.accounts import handover_web
 from services.identity.accounts import staff_web as accounts_staff
 from services.identity.accounts import web as accounts_web
 from services.identity.desk import Desk
@@ -62,6 +63,7 @@ def service(settings: Settings | None = None) -> Service:
             sessions_web.pages,
             accounts_web.pages,
             accounts_staff.pages,
+            handover_web.pages,
             units_web.pages,
             teams_web.pages,
             oidc_web.pages,

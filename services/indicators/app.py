@@ -16,10 +16,13 @@ from services.indicators.answers.live import Live
 from services.indicators.criteria import library
 from services.indicators.interchange import backlog
 from services.indicators.reorganisation import carrying
+from services.indicators.reorganisation.lateness import Lateness
 from services.indicators.routes import rpc
 from services.indicators.routes.api import api
 from services.indicators.routes.exchange import exchange
+from services.indicators.routes.imports import imports as import_routes
 from services.indicators.routes.inquiries import inquiries
+from services.indicators.routes.refusals import refusals
 from services.indicators.routes.settlements import settlements
 from services.indicators.settings import Settings
 from services.indicators.stream import sink as stream
@@ -51,6 +54,11 @@ async def calendar(runtime: Runtime) -> None:
         async with runtime.sessions.begin() as tx:
             await carrying.catch_up(tx, library.catalogue(), units.today())
         await asyncio.sleep(settings_of(runtime).calendar_seconds)
+
+
+async def late_words(runtime: Runtime) -> None:
+    """Carries over what is said late about units that were reorganised."""
+    await Lateness(runtime.sessions, library.catalogue).follow(settings_of(runtime).late_seconds)
 
 
 async def imports(runtime: Runtime) -> None:
@@ -88,11 +96,11 @@ def service(settings: Settings | None = None) -> Service:
         package="services.indicators",
         settings=settings,
         pages=web.routers,
-        api=[api, inquiries, settlements, maintaining, exchange],
+        api=[api, inquiries, import_routes, refusals, settlements, maintaining, exchange],
         rpcs=rpc.rpcs(settings, watched),
         consumers=on,
         make_consumer=follow,
-        tasks=[sequence, calendar, imports, criteria_work],
+        tasks=[sequence, calendar, late_words, imports, criteria_work],
         everywhere=[criteria],
         live=watched,
     )

@@ -5,7 +5,7 @@ rebuild everything from the facts.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,17 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import audit, units
-from chassis.auth import STAFF, Principal
+from chassis.auth import STAFF, Principal, covers
 from chassis.db import new_id, now
 from chassis.units import Unit
 from services.indicators.answers import queries
 from services.indicators.calculation import applying, evaluation, sequencer
+from services.indicators.calculation.engine import Summary
 from services.indicators.calculation.evaluation import Judge
-from services.indicators.calculation.model import AlreadyLifted, UnknownSuspension
-from services.indicators.calculation.prepared import prepared
-from services.indicators.calculation.state import State, alone
+from services.indicators.calculation.model import AlreadyLifted, UnknownItem, UnknownSuspension
+from services.indicators.calculation.prepared import Prepared, prepared
+from services.indicators.calculation.state import Known, State, alone, is_valid
 from services.indicators.criteria import catalogue as c
-from services.indicators.sources import intake
+from services.indicators.sources import intake, rejections
 from services.indicators.sources.intake import ObservationRejected, Observed
 
 _BELOW = sa.text("""
@@ -72,7 +73,7 @@ async def suspend(tx: AsyncSession, me: Principal, order: Suspend, catalogue: c.
     unit = await units.get(tx, order.unit)
     me.require(("admin",), unit.path)
     criteria = queries.criteria_set(catalogue, order.set_code)
-    item = queries.item_of(criteria, order.item_code)
+    item = await _row(tx, catalogue, criteria, order.item_code, unit)
     suspension = new_id()
     values = {
         "id": suspension,
@@ -93,6 +94,22 @@ async def suspend(tx: AsyncSession, me: Principal, order: Suspend, catalogue: c.
     return suspension
 
 
+async def _row(tx: AsyncSession, catalogue: c.Catalogue, criteria: c.CriteriaSet, code: str, unit: Unit) -> c.Item:
+    """A row of the set as `unit` and what lies below it have it, with what overlays add there; raises UnknownItem."""
+    item = queries.item_of(criteria, code)
+    if criteria.item(code) is not None:
+        return item
+    for overlay in catalogue.overlays_of(criteria.code):
+        if all(one.code != code for one in overlay.items):
+            continue
+        if overlay.unit in unit.codes:
+            return item
+        below = await units.find(tx, overlay.unit)
+        if below is not None and covers(unit.path, below.path):
+            return item
+    raise UnknownItem(set=criteria.code, item=code[:60])
+
+
 async def lift(tx: AsyncSession, me: Principal, suspension: uuid.UUID, catalogue: c.Catalogue) -> None:
     """End a suspension now; raises UnknownSuspension and AlreadyLifted."""
     row = (await tx.execute(_SUSPENSION, {"id": suspension})).first()
@@ -102,9 +119,11 @@ async def lift(tx: AsyncSession, me: Principal, suspension: uuid.UUID, catalogue
     if row.lifted_at is not None:
         raise AlreadyLifted
     await tx.execute(_LIFT, {"id": suspension, "by": me.subject, "at": now()})
-    criteria = queries.criteria_set(catalogue, row.set_code)
-    inputs = catalogue.inputs_of(queries.item_of(criteria, row.item_code))
-    await _touch_below(tx, row.path, criteria, inputs, f"suspension:{suspension}", catalogue)
+    item = catalogue.row(row.set_code, row.item_code)
+    if item is not None:
+        # Else the set or the overlay that added the row is out of force: there is nothing to judge again.
+        criteria = catalogue.sets[row.set_code]
+        await _touch_below(tx, row.path, criteria, catalogue.inputs_of(item), f"suspension:{suspension}", catalogue)
     detail = {"set": row.set_code, "item": row.item_code}
     await audit.record(tx, me, "indicators.item.resumed", target=str(suspension), unit=row.unit, detail=detail)
 
@@ -157,13 +176,14 @@ async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date)
     since = before or today
     for row in (await tx.execute(_TURNING, {"before": since, "today": today})).all():
         criteria = catalogue.sets.get(row.set_code)
-        item = criteria.item(row.item_code) if criteria else None
+        item = catalogue.row(row.set_code, row.item_code)
         if criteria and item:
             inputs = catalogue.inputs_of(item)
             changed += await _touch_below(tx, row.path, criteria, inputs, f"calendar:{today}", catalogue)
     await applying.turn(tx, catalogue, since, today)
     for path in (await tx.execute(_UNITS_TURNING, {"before": since, "today": today})).scalars():
         await sequencer.mark_stale(tx, path)
+    await rejections.forget(tx, today)
     await tx.execute(_SET_DAY, {"day": today})
     return changed
 
@@ -177,33 +197,44 @@ def _begins(period: c.Period, before: date | None, today: date) -> bool:
     return period == "month" and before.month != today.month
 
 
-_HEAPS = """
+# Without units everything is meant.
+_WITHIN = "(CAST(:units AS text[]) IS NULL OR unit = ANY(CAST(:units AS text[])))"
+_HEAPS = f"""
     SELECT unit, attribute, source, origin, heap_period AS year, state, count(*) AS count
     FROM fact
-    WHERE NOT withdrawn AND state IS NOT NULL AND attribute = ANY(CAST(:counted AS text[]))
+    WHERE NOT withdrawn AND state IS NOT NULL AND attribute = ANY(CAST(:counted AS text[])) AND {_WITHIN}
     GROUP BY 1, 2, 3, 4, 5, 6
 """
-# How finely heaps are told apart by time depends on the measures there are.
-_PERIOD = """
+HEAP_PERIOD = """
     CASE WHEN period <> '' THEN CASE WHEN attribute = ANY(CAST(:monthly AS text[])) THEN period ELSE left(period, 4) END
          ELSE to_char(observed_at AT TIME ZONE 'Asia/Ho_Chi_Minh',
             CASE WHEN attribute = ANY(CAST(:monthly AS text[])) THEN 'YYYY-MM' ELSE 'YYYY' END) END
 """
+"""SQL of the heap a counted fact lies in: how finely heaps are told apart by time depends on the measures there are."""
 _PLACE_IN_TIME = sa.text(f"""
-    UPDATE fact SET heap_period = {_PERIOD}
-    WHERE attribute = ANY(CAST(:counted AS text[])) AND heap_period <> {_PERIOD}
+    UPDATE fact SET heap_period = {HEAP_PERIOD}
+    WHERE attribute = ANY(CAST(:counted AS text[])) AND heap_period <> {HEAP_PERIOD} AND {_WITHIN}
 """)
 _WRONG_HEAPS = sa.text(f"""
     SELECT count(*) FROM ({_HEAPS}) AS fresh
-    FULL JOIN (SELECT * FROM tally WHERE count <> 0) AS kept USING (unit, attribute, source, origin, year, state)
+    FULL JOIN (SELECT * FROM tally WHERE count <> 0 AND {_WITHIN}) AS kept
+        USING (unit, attribute, source, origin, year, state)
     WHERE fresh.count IS DISTINCT FROM kept.count
 """)
-_NO_HEAPS = sa.text("DELETE FROM tally")
+_NO_HEAPS = sa.text(f"DELETE FROM tally WHERE {_WITHIN}")
 _NEW_HEAPS = sa.text(f"INSERT INTO tally (unit, attribute, source, origin, year, state, count) {_HEAPS}")
 _GROUPS = sa.text("""
-    SELECT DISTINCT code, level FROM unit WHERE level <> 'village' AND valid_from <= :today ORDER BY level, code
+    SELECT DISTINCT code, level FROM unit WHERE level <> 'village' AND valid_from <= :today
+      AND (CAST(:groups AS text[]) IS NULL OR code = ANY(CAST(:groups AS text[])))
+    ORDER BY level, code
 """)
-_ALL_STALE = sa.text("INSERT INTO stale (path) SELECT DISTINCT path FROM unit WHERE valid_from <= :today")
+# One step below each unit, so that what is rolled up to the unit itself is worked out, too.
+_ALL_STALE = sa.text("""
+    INSERT INTO stale (path, cause) SELECT DISTINCT path || '/', :cause FROM unit
+    WHERE valid_from <= :today AND (CAST(:units AS text[]) IS NULL
+        OR code || '@' || valid_from = ANY(CAST(:units AS text[])))
+""")
+_SHEETS = sa.text("SELECT unit, set_code, status, met, total FROM sheet WHERE unit = ANY(CAST(:units AS text[]))")
 CHUNK = 200
 """Communes judged together: bounds how much one statement carries."""
 
@@ -215,34 +246,77 @@ class Rebuilt:
     facts: int
     heaps: int
     items: int
+    sheets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to compute anew: heaps of units, by key, and statuses of groups (see `state`), by code."""
+
+    units: Sequence[str]
+    groups: Sequence[str]
 
 
 async def rebuild(tx: AsyncSession, catalogue: c.Catalogue) -> Rebuilt:
     """Compute heaps and statuses from the facts alone; intake waits until the transaction ends."""
     await alone(tx)
-    facts = (await tx.execute(sa.text("SELECT count(*) FROM fact"))).scalar_one()
+    return await recount(tx, catalogue)
+
+
+async def recount(tx: AsyncSession, catalogue: c.Catalogue, scope: Scope | None = None) -> Rebuilt:
+    """As `rebuild`, for whoever keeps everyone else from the tables; within a scope only, where one is given.
+
+    What lies above is noted to be rolled up.
+    """
+    units_in = list(scope.units) if scope else None
+    facts = (await tx.execute(sa.text("SELECT count(*) FROM fact"))).scalar_one() if scope is None else 0
     ready = prepared(catalogue)
     monthly = [code for code, grain in ready.grains.items() if grain == "month"]
-    counted = {"counted": [a.code for a in catalogue.attributes.values() if a.kind != "count"]}
+    counted = {"counted": [a.code for a in catalogue.attributes.values() if a.kind != "count"], "units": units_in}
     await tx.execute(_PLACE_IN_TIME, {**counted, "monthly": monthly})
     heaps = (await tx.execute(_WRONG_HEAPS, counted)).scalar_one()
-    await tx.execute(_NO_HEAPS)
+    await tx.execute(_NO_HEAPS, {"units": units_in})
     await tx.execute(_NEW_HEAPS, counted)
     today = units.today()
-    state, items = State(), 0
+    items, sheets = await _judge_again(tx, ready, today, list(scope.groups) if scope else None)
+    await tx.execute(_ALL_STALE, {"today": today, "units": units_in, "cause": f"rebuild:{today}"})
+    return Rebuilt(facts, heaps, items, sheets)
+
+
+async def _judge_again(tx: AsyncSession, ready: Prepared, today: date, within: list[str] | None) -> tuple[int, int]:
+    """Judge everything of the groups; how many items changed, and how many sheets alone were wrong."""
+    state, items, sheets = State(), 0, 0
     suspended = await evaluation.suspended_on(tx, today)
     # Communes come first: what lies above looks at what lies below.
-    rows = (await tx.execute(_GROUPS, {"today": today})).all()
+    rows = (await tx.execute(_GROUPS, {"today": today, "groups": within})).all()
     groups = [row.code for level in ("commune", "district", "province") for row in rows if row.level == level]
     for start in range(0, len(groups), CHUNK):
         chunk = groups[start : start + CHUNK]
         await state.load(tx, chunk, ready)
         judge = Judge(state, ready, today, suspended)
-        for known in [one for group in chunk for one in state.groups[group] if one.unit.valid_from <= today]:
+        # A unit that has ended keeps what it ended with: it would be judged by units of today that have its code.
+        judged = [one for group in chunk for one in state.groups[group] if is_valid(one.unit, today)]
+        for known in judged:
             for set_code, level in ready.level.items():
                 if level == known.unit.level:
                     for code in ready.rows(set_code, known.unit, today):
                         judge.ask(known, (set_code, code), f"rebuild:{today}")
         items += await evaluation.finish(tx, judge)
-    await tx.execute(_ALL_STALE, {"today": today})
-    return Rebuilt(facts, heaps, items)
+        sheets += await _mend_sheets(tx, judge, judged)
+    return items, sheets
+
+
+async def _mend_sheets(tx: AsyncSession, judge: Judge, judged: Sequence[Known]) -> int:
+    """Write the sheets of judged units that say otherwise than their items; how many there were."""
+    rows = await tx.execute(_SHEETS, {"units": [known.key for known in judged]})
+    held = {(row.unit, row.set_code): Summary(row.status, row.met, row.total) for row in rows}
+    wrong: dict[tuple[str, str], Summary] = {}
+    for known in judged:
+        for set_code, level in judge.ready.level.items():
+            if level == known.unit.level and judge.ready.rows(set_code, known.unit, judge.today):
+                fresh, kept = judge.summary(known, set_code), held.get((known.key, set_code))
+                # Where nothing is known, nothing need be written.
+                if fresh != kept and (kept is not None or fresh.status != "no_data"):
+                    wrong[known.key, set_code] = fresh
+    await evaluation.write(tx, [], wrong, now())
+    return len(wrong)

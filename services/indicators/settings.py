@@ -28,6 +28,10 @@ class Settings(ServiceSettings):
     calendar_seconds: float = Field(
         default=3600.0, description="Seconds between looks at the calendar: a new year, a suspension that ends."
     )
+    late_seconds: float = Field(
+        default=2.0,
+        description="Shortest time, in seconds, between two looks whether something was said of a former unit.",
+    )
     import_poll_seconds: float = Field(
         default=1.0, description="Longest wait, in seconds, before a large file import begins in the background."
     )

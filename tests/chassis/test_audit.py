@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import audit, telemetry
+from chassis import audit, metrics, telemetry
 from chassis.audit import AUDIT_DDL, GENESIS, Finding, Sealer, record, seal, verify
 from chassis.auth import Grant, Principal
 from chassis.checkpoints import Checkpoints
@@ -180,7 +180,7 @@ async def test_many_rows_take_many_batches(log: Log, monkeypatch: pytest.MonkeyP
 async def test_sealers_take_turns(log: Log) -> None:
     await log.write(40)
     await log.sealer.round()
-    assert telemetry.REGISTRY.get_sample_value("xaso_audit_unsealed", {"service": "tests"}) == 40
+    assert metrics.REGISTRY.get_sample_value("xaso_audit_unsealed", {"service": "tests"}) == 40
     await log.write(40)
     other = Sealer(log.settings, log.sessions)
     counts = await asyncio.gather(*(sealer.round() for sealer in (log.sealer, other) * 4))
@@ -328,13 +328,13 @@ async def test_the_sealer_verifies_and_raises_the_metric(log: Log) -> None:
     await log.forge("DELETE FROM audit WHERE chain = 2")
     task = asyncio.create_task(log.sealer.run())
     findings = {"service": "tests"}
-    await eventually(lambda: telemetry.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 1.0)
+    await eventually(lambda: metrics.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 1.0)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await log.forge("TRUNCATE audit")
     path(log).unlink()
     assert await log.sealer.check() == []
-    assert telemetry.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 0.0
+    assert metrics.REGISTRY.get_sample_value("xaso_audit_findings", findings) == 0.0
 
 
 # --- Checkpoints ---

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
-from chassis import auth
-from chassis.auth import Grant, KeysUnavailable, Principal, TokenExpired, TokenInvalid, TokenSource, Verifier, covers
+from chassis import auth, tokens
+from chassis.auth import Grant, KeysUnavailable, Principal, TokenExpired, TokenInvalid, covers
 from chassis.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from chassis.settings import ServiceSettings
+from chassis.token_source import TokenSource
+from chassis.tokens import Verifier
 
 ISSUER = "http://127.0.0.1:8080/identity"
 FIRST = RSAKey.generate_key(2048, {"kid": "first", "use": "sig", "alg": "RS256"})
@@ -237,7 +239,7 @@ async def test_a_remembered_token_still_expires(monkeypatch: pytest.MonkeyPatch)
     verifier, token = Verifier(settings()), signed()
     await verifier.verify(token)
     real = time.time
-    monkeypatch.setattr(auth.time, "time", lambda: real() + 700)
+    monkeypatch.setattr(tokens.time, "time", lambda: real() + 700)
     with pytest.raises(TokenExpired):
         await verifier.verify(token)
 
@@ -271,7 +273,7 @@ async def test_unknown_key_ids_do_not_hammer_identity(issuer: Issuer) -> None:
 async def test_a_new_key_is_found_and_a_retired_one_stops_counting(
     issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auth, "_REFETCH_SECONDS", 0.0)
+    monkeypatch.setattr(tokens, "_REFETCH_SECONDS", 0.0)
     verifier = Verifier(settings(jwks_json="", jwks_url=f"{issuer.url}/jwks.json"))
     old = signed()
     await verifier.verify(old)
@@ -319,7 +321,7 @@ async def test_a_token_source_refreshes_early_and_keeps_the_old_token_meanwhile(
 ) -> None:
     issuer.token = {"access_token": "t-1", "expires_in": 1000}
     real, ahead = time.monotonic, 0.0
-    monkeypatch.setattr(auth.time, "monotonic", lambda: real() + ahead)
+    monkeypatch.setattr(tokens.time, "monotonic", lambda: real() + ahead)
     async with TokenSource(f"{issuer.url}/token", "c", "s") as source:
         assert await source.token() == "t-1"
         ahead, issuer.status = 950.0, 503

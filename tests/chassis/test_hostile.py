@@ -8,7 +8,8 @@ import uuid
 
 import pytest
 
-from chassis.auth import SessionEnded, Verifier, session_mark
+from chassis.auth import SessionEnded, session_mark
+from chassis.tokens import Verifier
 from tests.chassis.test_auth import FIRST, Issuer, issuer, jwks, settings, signed
 
 __all__ = ["issuer"]

@@ -29,11 +29,11 @@ from grpc_tools import protoc
 from opentelemetry.trace import SpanKind
 from pydantic import BaseModel
 
-from chassis import rpc, telemetry
-from chassis.auth import Verifier
+from chassis import metrics, rpc, telemetry
 from chassis.db import Sessions, chassis_metadata, make_engine
 from chassis.errors import DomainError, Forbidden, Kind, NotFound, Unavailable
 from chassis.settings import ServiceSettings
+from chassis.tokens import Verifier
 from tests.support.running import bearer, settings_for
 from tests.support.waiting import eventually
 
@@ -631,7 +631,7 @@ async def test_one_trace_from_client_to_server(served: Served, note: Any) -> Non
 async def test_calls_are_measured(served: Served, note: Any) -> None:
     def seen(status: str) -> float:
         labels = {"service": "notes", "method": f"/{NAME}/Fail", "status": status}
-        return telemetry.REGISTRY.get_sample_value("xaso_rpc_duration_seconds_count", labels) or 0.0
+        return metrics.REGISTRY.get_sample_value("xaso_rpc_duration_seconds_count", labels) or 0.0
 
     before = seen("OK"), seen("PERMISSION_DENIED")
     await served.stub.Fail(note(), metadata=auth())

@@ -7,11 +7,6 @@ by planted faults that it must report.
 
 import asyncio
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,50 +20,13 @@ import pytest
 from chassis import migrations
 from launcher.kafka import EmbeddedKafka
 from launcher.postgres import EmbeddedPostgres
+from tests.support.killable import Side, free_port, tell
 from tests.support.ledger.app import PACKAGE, LedgerSettings
 from tests.support.ledger.check import Effect, Told, check
 from tests.support.running import JWKS
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = 5
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@dataclass
-class Side:
-    """The writer or the reader as a process."""
-
-    role: str
-    environment: dict[str, str]
-    log: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self, fault: str = "") -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.support.ledger", self.role, *([fault] if fault else [])],
-                cwd=ROOT,
-                env={**os.environ, **self.environment},
-                stdout=log,
-                stderr=log,
-            )
-
-    async def died(self) -> bool:
-        """Wait until the process has been killed by its fault."""
-        assert self.process is not None
-        code = await asyncio.to_thread(self.process.wait, 60)
-        return code == -9
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
 
 
 @dataclass
@@ -147,12 +105,7 @@ class World:
         try:
             await eventually(quiet, seconds=seconds, pause=0.2)
         except AssertionError as trouble:
-            for side in (self.writer, self.reader):
-                if side.process is not None:
-                    side.process.send_signal(signal.SIGUSR1)
-            await asyncio.sleep(1)
-            logs = [f"{side.role}:\n" + side.log.read_text("utf-8")[-8000:] for side in (self.writer, self.reader)]
-            raise AssertionError("\n".join(logs)) from trouble
+            raise AssertionError(await tell(self.writer, self.reader)) from trouble
         return check(self.told, await self.effects())
 
 
@@ -175,7 +128,7 @@ async def made_world(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: P
             "LEDGER_RELAY_POLL_SECONDS": "0.2",
             "LEDGER_SEND_DEADLINE_SECONDS": "3",
         }
-        sides[role] = Side(role, environment, folder / f"{role}.log")
+        sides[role] = Side(PACKAGE, role, environment, folder / f"{role}.log")
     plain = {role: url.replace("+asyncpg", "") for role, url in urls.items()}
     world = World(
         postgres,

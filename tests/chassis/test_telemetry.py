@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 import chassis
-from chassis import http_telemetry, telemetry
+from chassis import http_telemetry, metrics, telemetry
 from chassis.db import make_engine
 from chassis.http_telemetry import HttpTelemetry
 from chassis.settings import ServiceSettings
@@ -207,14 +207,14 @@ def test_metrics_are_made_in_one_file_and_name_their_service() -> None:
     makers = {"Counter", "Gauge", "Histogram", "Summary", "Info"}
     for folder in ("chassis", "services", "launcher"):
         for path in (ROOT / folder).rglob("*.py"):
-            if path.name != "telemetry.py" or folder != "chassis":
+            if path.name != "metrics.py" or folder != "chassis":
                 source = path.read_text("utf-8")
                 assert not re.search(
                     r"from prometheus_client[\w.]* import .*\b(" + "|".join(makers) + r")\b", source
                 ), path
-    ours = [family for family in telemetry.REGISTRY.collect() if family.name.startswith("xaso_")]
+    ours = [family for family in metrics.REGISTRY.collect() if family.name.startswith("xaso_")]
     assert len(ours) > 10
-    for metric in vars(telemetry).values():
+    for metric in vars(metrics).values():
         if type(metric).__name__ in makers:
             assert metric._labelnames[0] == "service", metric
 
@@ -360,7 +360,7 @@ async def client(app: HttpTelemetry) -> Any:
 
 def measured(route: str, status: str = "200", method: str = "GET", what: str = "count") -> float:
     labels = {"service": "http-tests", "method": method, "route": route, "status": status}
-    return telemetry.REGISTRY.get_sample_value(f"xaso_http_request_duration_seconds_{what}", labels) or 0.0
+    return metrics.REGISTRY.get_sample_value(f"xaso_http_request_duration_seconds_{what}", labels) or 0.0
 
 
 THING = "/api/v1/things/{thing}"
@@ -392,7 +392,7 @@ async def test_requests_are_measured_by_route_template(client: httpx.AsyncClient
         before[1] + 1,
         before[2] + 1,
     )
-    assert b"0909123456" not in telemetry.render_metrics()
+    assert b"0909123456" not in metrics.render_metrics()
 
 
 async def test_a_bug_counts_as_500_and_marks_the_span(client: httpx.AsyncClient) -> None:
@@ -421,7 +421,7 @@ async def test_a_stream_is_measured_until_its_first_byte(app: HttpTelemetry) -> 
             app._app.state.release.set()  # type: ignore[attr-defined]  # it is the FastAPI application above.
 
     def in_flight() -> float:
-        return telemetry.REGISTRY.get_sample_value("xaso_http_requests_in_flight", {"service": "http-tests"}) or 0.0
+        return metrics.REGISTRY.get_sample_value("xaso_http_requests_in_flight", {"service": "http-tests"}) or 0.0
 
     clock, real = [0.0], http_telemetry.time.perf_counter
     scope = {"type": "http", "method": "GET", "path": "/api/v1/stream", "headers": [], "query_string": b""}
@@ -443,10 +443,10 @@ async def _never() -> Any:
 
 
 def test_a_service_shows_its_own_series_and_the_process() -> None:
-    telemetry.OUTBOX_DEPTH.labels("one").set(3)
-    telemetry.OUTBOX_DEPTH.labels("two").set(5)
-    families = list(text_string_to_metric_families(telemetry.render_metrics("one").decode()))
+    metrics.OUTBOX_DEPTH.labels("one").set(3)
+    metrics.OUTBOX_DEPTH.labels("two").set(5)
+    families = list(text_string_to_metric_families(metrics.render_metrics("one").decode()))
     depth = next(family for family in families if family.name == "xaso_outbox_depth")
     assert [(sample.labels["service"], sample.value) for sample in depth.samples] == [("one", 3.0)]
     assert any(family.name == "process_resident_memory_bytes" for family in families) or sys.platform != "linux"
-    assert b'service="two"' in telemetry.render_metrics()
+    assert b'service="two"' in metrics.render_metrics()

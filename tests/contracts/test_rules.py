@@ -136,10 +136,10 @@ def of_templates(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def of_python(folder: Path) -> Iterator[tuple[str, str]]:
-    """Every text that Python hands to gettext, to a flash message or to a named error, with its place."""
+    """Every text that Python hands to gettext, to a flash message, a named error or a sentence, with its place."""
     for path in sorted(folder.rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
-        given = [call.args[0] for name in ("_", "gettext") for call in calls(tree, name) if call.args]
+        given = [call.args[0] for name in ("_", "gettext", "Said") for call in calls(tree, name) if call.args]
         given += [
             keyword.value
             for node in ast.walk(tree)

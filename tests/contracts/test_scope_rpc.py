@@ -49,6 +49,8 @@ PUBLIC = {
     "/xaso.ecommerce.v1.CatalogueService/ListProducts": "the public catalogue",
     "/xaso.indicators.v1.ComplianceService/Get": "sheets hold figures of units, nothing of persons",
     "/xaso.indicators.v1.ComplianceService/Watch": "changes of public sheets",
+    "/xaso.indicators.v1.ComplianceService/History": "changes of public sheets",
+    "/xaso.indicators.v1.ComplianceService/WhatIf": "arithmetic on public sheets; single things are for the unit's own",
 }
 """Methods that tell the same to every program with the scope; without it they are refused too (below)."""
 

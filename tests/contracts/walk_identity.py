@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+import sqlalchemy as sa
+
 from chassis import units
 from tests.contracts.walk import A_OTHER_VILLAGE, A_VILLAGE, A, Case, Made, Stage
 
@@ -25,6 +27,24 @@ def person() -> dict[str, str]:
 async def account(stage: Stage) -> Made:
     made = await stage.do("admin", "POST", f"{API}/accounts", person())
     return {"account_id": made["id"], "grant_id": made["grants"][0]["id"], "name": made["name"]}
+
+
+async def handover(stage: Stage) -> Made:
+    """A role on a unit that ended, with A as its successor; a reorganisation makes one, no public face does."""
+    made, waits, change = await account(stage), uuid.uuid4(), f"walk-{uuid.uuid4()}"
+    given = {"id": waits, "change": change, "grant": uuid.UUID(made["grant_id"]), "code": A.code, "since": A.valid_from}
+    async with stage.running.tx() as tx:
+        for statement in (
+            "INSERT INTO change_set (id, title, effective_on, legal_basis, sources, digest, counts, applied_at)"
+            " VALUES (:change, 'Sắp xếp', '2020-01-01', 'NQ', '{}', :change, '{}', now())",
+            "INSERT INTO succession (predecessor, predecessor_from, successor, successor_from, change_set, numerator,"
+            " denominator, legal_basis, note) VALUES (:change, '2010-01-01', :code, :since, :change, 1, 1, 'NQ', '')",
+            "INSERT INTO unsettled_role (id, change_set, grant_id, role, unit, unit_from, reason)"
+            " VALUES (:id, :change, :grant, 'officer', :change, '2010-01-01', 'the unit was split')",
+            "UPDATE role_grant SET revoked_at = now(), revoked_by = :change WHERE id = :grant",
+        ):
+            await tx.execute(sa.text(statement), {k: v for k, v in given.items() if f":{k}" in statement})
+    return {**made, "handover_id": str(waits)}
 
 
 async def team(stage: Stage) -> Made:
@@ -127,6 +147,9 @@ CASES = (
     Case("POST /accounts/{account_id}/disable", "leader", account),
     Case("POST /accounts/{account_id}/enable", "leader", disabled),
     Case("POST /accounts/{account_id}/password", "leader", account, form={"password": f"{PASSWORD} 3"}),
+    Case("GET /handovers", "leader", handover, hidden="{name}"),
+    Case("POST /handovers/{handover_id}/give", "leader", handover, form={"unit": A.code}),
+    Case("POST /handovers/{handover_id}/leave", "leader", handover),
     Case("POST /units/{code}/rename", arrange=new_village, form={"name": "{new}"}),
     Case("POST /units/{code}/villages", arrange=here, form={"name": "Thôn Mới Nữa", "kind": "thon"}),
     Case("GET /teams/new", query={"unit": A_VILLAGE.code}, hidden=f'value="{A_VILLAGE.code}"'),

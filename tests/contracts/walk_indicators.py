@@ -145,6 +145,7 @@ CASES = (
     ),
     Case(f"POST {API}/suspensions", "admin", json=SUSPENSION),
     Case(f"GET {API}/settlements", arrange=settlement, query={"unit": CODE}),
+    Case(f"GET {API}/rejections", query={"unit": CODE}),
     Case(f"POST {API}/settlements/{{settlement_id}}/accept", arrange=settlement, json={"document": "Biên bản 5"}),
     Case(
         f"POST {API}/settlements/{{settlement_id}}/enter",
@@ -169,6 +170,15 @@ CASES = (
     Case("POST /imports/{import_id}/apply", arrange=imported, form={"mode": "all"}),
     Case("GET /imports/{import_id}/undo", arrange=applied),
     Case("POST /imports/{import_id}/undo", arrange=applied),
+    Case(f"POST {API}/imports", form={"unit": A.code, **OF_A_SET}, files=FILE),
+    Case(f"GET {API}/imports", query={"unit": A.code}),
+    Case(f"GET {API}/imports/{{import_id}}", arrange=imported),
+    Case(f"GET {API}/imports/{{import_id}}/faults", arrange=imported),
+    Case(f"GET {API}/imports/{{import_id}}/values", arrange=imported),
+    Case(f"GET {API}/imports/{{import_id}}/kept", arrange=imported),
+    Case(f"GET {API}/imports/{{import_id}}/progress", arrange=imported),
+    Case(f"POST {API}/imports/{{import_id}}/apply", arrange=imported, json={"mode": "all"}),
+    Case(f"POST {API}/imports/{{import_id}}/undo", arrange=applied),
     Case("GET /units/{code}/entry", arrange=village),
     Case(
         "POST /units/{code}/entry",

@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from chassis.auth import Verifier
 from chassis.db import now
+from chassis.tokens import Verifier
 from services.identity.desk import Desk
 from services.identity.sessions.model import SigningKey
 from tests.identity.flow import Flow, settings_of

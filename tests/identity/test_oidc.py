@@ -14,8 +14,9 @@ import pytest
 import sqlalchemy as sa
 from joserfc import jwt
 
-from chassis.auth import SessionEnded, TokenInvalid, TokenSource
+from chassis.auth import SessionEnded, TokenInvalid
 from chassis.db import audit_table, now
+from chassis.token_source import TokenSource
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
 from services.identity.oidc import clients

@@ -11,6 +11,8 @@ from playwright.async_api import expect
 from chassis.service import origin, web_server
 from services.indicators.app import service
 from services.indicators.settings import Settings
+from services.indicators.sources import rejections
+from services.indicators.sources.intake import Observed, Rejection
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import camera, petition, product, speaker
 from tests.indicators.test_stream import Served
@@ -50,6 +52,13 @@ async def arrange(stage: Stage) -> None:
         stage.event(petition(unit, "p1", None, "filed"), "p1"),
         stage.event(product(stage.villages[1], "other", 0, key=False), "other"),
     )
+    sent = [
+        Observed(f"HD-2026-11-{n:05d}-cap-quang-{unit.code}", unit.code, None, None, "village.fibre_households")
+        for n in range(9)
+    ]
+    async with stage.running.tx() as tx:
+        for source, reason in (("viettel", "unit_ended"), ("vnpt-hai-duong", "numerator_above_denominator")):
+            await rejections.note(tx, source, sent, [Rejection(one.id, reason, n) for n, one in enumerate(sent)])
 
 
 WIDE_PAGES = (
@@ -58,6 +67,8 @@ WIDE_PAGES = (
     "/indicators/units/11074?set=hd-1414-ntm-advanced-8",
     "/indicators/sets/mard-2023-eligible-smart",
     "/indicators/units/298/quality",
+    "/indicators/units/11074/quality?show=rejected",
+    "/indicators/units/11074?set=mard-2023-smart-commune",
     "/indicators/units/11074-01",
     "/indicators/units/11074-01/items/288.4",
 )
@@ -74,6 +85,7 @@ PAGES = (
     "/indicators/sets/tuky-2025",
     "/indicators/units/298/quality",
     "/indicators/units/298/quality?show=old",
+    "/indicators/units/11074/quality?show=rejected",
     "/indicators/units/11074-01/what-if?more:village.key_products_online=1",
     "/indicators/units/11074/what-if?set=mard-2023-eligible-smart",
     "/indicators/units/298/quality?show=suspended&set=hd-1414-ntm-advanced-8",

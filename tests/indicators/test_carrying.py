@@ -16,7 +16,8 @@ from chassis.units import VIETNAM, Unit
 from services.indicators.calculation.engine import Fact
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio
-from services.indicators.reorganisation import carrying
+from services.indicators.reorganisation import carrying, lateness
+from services.indicators.reorganisation.lateness import Lateness
 from tests.indicators.conftest import Stage, entered
 from tests.indicators.inquiring import API, of_entity, record, said
 from tests.indicators.test_events import camera
@@ -345,3 +346,36 @@ async def test_a_late_word_about_a_former_unit_is_carried_too(stage: Stage) -> N
     async with stage.running.tx() as tx:
         assert await carrying.catch_up(tx, library.catalogue(), TURN) == 1
     assert await figure(stage, heir, SUBSCRIBERS) == Ratio(120, 200)
+
+
+async def test_late_words_are_found_by_what_was_written_and_only_then(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever way they come; in as many transactions as they need."""
+    monkeypatch.setattr(lateness, "MOST", 1)
+    lives = [(old(f"Xã {n} cũ"), new(f"Xã {n} mới")) for n in range(3)]
+    await enter(stage, *(before for before, _ in lives))
+    await record(stage, *(said(one, SUBSCRIBERS, Ratio(50, 100), at=before_turn()) for one, _ in lives))
+    await stage.tell(*(as_event(stage, e) for e in succeeded([(one, heir, "1/1") for one, heir in lives])))
+    watch = Lateness(stage.running.runner.runtime.sessions, library.catalogue)
+    # The first look finds what is there; nothing changes by it.
+    assert await watch.look() == 0
+    late = [said(one, SUBSCRIBERS, Ratio(70, 100), at=before_turn(days=1)) for one, _ in lives[:2]]
+    await record(stage, *late)
+    assert await watch.look() == 2
+    assert [await figure(stage, heir, SUBSCRIBERS) for _, heir in lives] == [
+        Ratio(70, 100), Ratio(70, 100), Ratio(50, 100),
+    ]  # fmt: skip
+    # A word of the time after the change is none about the former unit.
+    await record(stage, said(lives[2][0], SUBSCRIBERS, Ratio(90, 100), at=before_turn(days=-30)))
+    assert await watch.look() == 0
+    carried: list[int] = []
+    real = carrying.carry
+
+    async def counted(tx: Any, keys: Any, catalogue: Any) -> int:
+        carried.append(len(keys))
+        return await real(tx, keys, catalogue)
+
+    monkeypatch.setattr(carrying, "carry", counted)
+    assert await watch.look() == 0
+    assert carried == []

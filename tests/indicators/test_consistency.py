@@ -23,6 +23,7 @@ from services.indicators.criteria import library
 from services.indicators.rebuilding import rebuild
 from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
+from tests.indicators.outcomes import outcome_of
 
 CATALOGUE = library.catalogue()
 SET = CATALOGUE.sets["hd-288-2023"]
@@ -73,7 +74,7 @@ def distinct(stream: Sequence[Fact]) -> list[Fact]:
 def sheets(newest: Sequence[Fact]) -> dict[tuple[str, str], Outcome]:
     heaps = engine.tally(newest, CATALOGUE)
     return {
-        (unit, item.code): engine.evaluate(
+        (unit, item.code): outcome_of(
             item,
             CATALOGUE,
             {key: n for key, n in heaps.items() if key.unit == unit},

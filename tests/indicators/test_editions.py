@@ -248,6 +248,8 @@ async def test_a_measure_that_sets_read_cannot_be_taken_away(clean: Stage) -> No
     text = "theme: telecom\nmeasures: []\n"
     answer = await put(clean, "telecom", text, ROBOT)
     assert (answer.status_code, answer.json()["code"]) == (422, "criteria_refused")
+    assert any("không có chỉ số" in error["message"] for error in answer.json()["errors"])
+    answer = await put(clean, "telecom", text, ROBOT, lang="en")
     assert any("unknown measure" in error["message"] for error in answer.json()["errors"])
 
 
@@ -372,7 +374,7 @@ async def test_the_command_line_checks_compares_and_applies(
     code, out, _ = await run("show", "hd-1414-ntm-8")
     assert (code, "8.4" in out) == (0, True)
     code, out, _ = await run("apply", str(path), "--by", "operator.test")
-    assert (code, "version 1" in out) == (0, True)
+    assert (code, "bản 1" in out) == (0, True)
     code, out, _ = await run("list")
     assert "overlay/hd-2026  applied 1" in out
     assert "operator.test" in out
@@ -382,11 +384,30 @@ async def test_the_command_line_checks_compares_and_applies(
     path.write_text(overlay().replace("288.5", "9"), "utf-8")
     code, _, err = await run("apply", str(path))
     assert code == 1
-    assert f"{path}:9: targets[0].item: the set has no row '9' (allowed: 288.1" in err
-    assert (await run("lint", str(tmp_path / "none.yaml")))[0] == 1
-    assert (await run("show", "khong-co"))[0] == 1
+    assert f"{path}:9: targets[0].item: bộ hd-288-2023 không có dòng 9 (được dùng: 288.1" in err
+    code, _, err = await run("apply", str(path), "--lang", "en")
+    assert f"{path}:9: targets[0].item: the set hd-288-2023 has no row 9 (allowed: 288.1" in err
+    assert await run("lint", "--lang", "en", str(tmp_path / "none.yaml")) == (
+        1, "", f"{tmp_path / 'none.yaml'}:1: (whole file): the file cannot be opened\n"
+    )  # fmt: skip
+    code, _, err = await run("show", "khong-co")
+    assert (code, err.startswith("không có bộ chỉ tiêu khong-co (được dùng: ")) == (1, True)
     path.write_bytes(b"\xff\xfe")
-    assert (await run("lint", str(path)))[0] == 1
+    assert (await run("lint", str(path)))[2] == f"{path}:1: (cả tệp): tệp không phải là văn bản UTF-8\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "language"),
+    [
+        ({}, "vi"),
+        ({"LANG": "C.UTF-8"}, "vi"),
+        ({"LANG": "en_GB.UTF-8"}, "en"),
+        ({"LANG": "en_GB.UTF-8", "LC_ALL": "vi_VN.UTF-8"}, "vi"),
+        ({"LANG": "vi_VN", "LC_ALL": "", "LC_MESSAGES": "en_US"}, "en"),
+    ],
+)
+def test_the_terminal_says_which_language_it_wants(environment: dict[str, str], language: str) -> None:
+    assert upkeep.language(environment) == language
 
 
 async def test_a_sheet_says_which_condition_is_suspended_and_why(clean: Stage) -> None:

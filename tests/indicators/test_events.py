@@ -30,7 +30,7 @@ def speaker(unit: Unit, state: str, *, id: str = "loa-1", smart: bool = True, in
 def camera(
     unit: Unit, id: str, place: str, state: str = "online", *, in_hub: bool = True, retired: bool = False
 ) -> Message:
-    seen = media.Camera(id=id, unit=unit.code, place=place, state=state, in_hub=in_hub)
+    seen = media.Camera(id=id, unit=unit.code, place=place, state=state, in_hub=in_hub, retired=retired)
     return media.CameraStateChanged(camera=seen)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from chassis import pictures
 from chassis.db import new_id
 from services.indicators.sources import evidence
 from services.indicators.sources.evidence import DocumentTooLarge, NotADocument, file_name, recognise
@@ -74,7 +75,7 @@ def test_what_only_looks_like_a_document_is_refused(data: bytes) -> None:
 def test_what_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DocumentTooLarge):
         recognise(PDF[:-6] + b" " * evidence.MAX_BYTES + b"%%EOF\n", "a.pdf")
-    monkeypatch.setattr(evidence, "MAX_PIXELS", 100)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 100)
     with pytest.raises(NotADocument):
         recognise(picture(), "a.jpg")
 

@@ -18,7 +18,7 @@ from services.indicators.answers.history import Course, Point
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio
-from services.indicators.views.courses import Chart
+from services.indicators.views.courses import LEFT, Chart
 from tests.indicators.conftest import Stage
 from tests.indicators.inquiring import API, record, said
 
@@ -93,7 +93,7 @@ async def test_what_is_asked_follows_the_overlays_of_the_time(stage: Stage) -> N
     assert course.asked[1].since == turn
     chart = Chart(course, units.today(), "vi", lambda message: message)
     assert chart.target.count("V") == 1
-    assert chart.line.startswith("M48")
+    assert chart.line.startswith(f"M{LEFT}")
 
 
 def test_a_chart_cuts_off_and_does_not_round() -> None:
@@ -120,7 +120,7 @@ async def test_the_page_draws_the_course_and_the_table_can_be_taken_home(stage: 
         words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
         assert "từ 60% đến 81%" in page.text
         assert "Nét đứt là mức yêu cầu." in words
-        assert 'class="course__line" d="M48' in page.text
+        assert f'class="course__line" d="M{LEFT}' in page.text
     answer = await stage.client.get(f"/indicators/units/{code}/items/288.5/history.csv?set={SET}")
     rows = list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
     assert rows[0][:3] == ["Mã đơn vị", "Bộ", "Mã"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -10,8 +11,12 @@ from playwright.async_api import Page, expect
 
 from chassis.service import origin, web_server
 from services.indicators.app import service
+from services.indicators.criteria import library
+from services.indicators.interchange import backlog, importing
 from services.indicators.settings import Settings
+from tests.indicators.conftest import Stage
 from tests.indicators.files import FIBRE, heading, workbook
+from tests.indicators.test_events import product
 from tests.indicators.test_evidence import picture
 from tests.indicators.test_stream import Served
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
@@ -128,3 +133,88 @@ async def test_an_entry_with_a_document_fits_the_screen(
     await expect(page.get_by_role("link", name="biên bản.jpg").first).to_be_visible()
     if size == DESK:
         await looked_at(page, "entry-recent")
+
+
+async def queued(stage: Stage, page: Page) -> uuid.UUID:
+    """A file of three figures, confirmed and waiting for the background; its id."""
+    units = [await stage.new_village() for _ in range(3)]
+    rows = [[unit.code, unit.name, 90, 100, "Biên bản 12"] for unit in units]
+    await page.goto(stage.address + START)
+    await page.get_by_label("Tệp số liệu").set_input_files(
+        {"name": "lon.xlsx", "mimeType": "application/zip", "buffer": workbook([HEAD, *rows])}
+    )
+    await page.get_by_role("button", name="Gửi và xem trước").click()
+    await page.get_by_role("button", name="Ghi 3 số liệu").click()
+    await expect(page.locator(".answer")).to_contain_text("Đang ghi: 0/3 số liệu")
+    return uuid.UUID(page.url.rsplit("/", 1)[-1])
+
+
+async def work(stage: Stage) -> None:
+    """What the background does, until nothing waits any more."""
+    while await backlog.work(stage.running.runner.runtime.sessions, library.catalogue()):
+        pass
+
+
+async def tell(stage: Stage, made: uuid.UUID, done: int) -> None:
+    async with stage.running.tx() as tx:
+        await importing.tell(tx, made, done, 3)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_large_import_is_followed_on_the_page_and_heard(
+    stage: Served, open_page: OpenPage, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 2)
+    page = await open_page(size)
+    await officer(stage, page)
+    made = await queued(stage, page)
+    await page.evaluate("window.stayed = true")
+    heard = page.locator(".visually-hidden[role=status]")
+    await expect(heard).to_have_text("Đang ghi: 0 %")
+    await tell(stage, made, 2)
+    await expect(page.locator(".answer")).to_contain_text("Đang ghi: 2/3 số liệu")
+    await expect(page.locator("progress")).to_have_attribute("value", "2")
+    await expect(heard).to_have_text("Đang ghi: 60 %")
+    await looked_at(page, "import-running")
+    await work(stage)
+    await expect(page.locator(".answer")).to_contain_text("Đã ghi 3 số liệu")
+    await expect(heard).to_have_text("Đã ghi")
+    await expect(page.get_by_role("link", name="Hoàn tác lần nhập này")).to_be_visible()
+    assert await page.evaluate("window.stayed") is True
+    await looked_at(page, "import-followed")
+
+
+async def test_without_javascript_the_page_comes_again_by_itself(
+    stage: Served, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "AT_ONCE", 2)
+    page = await open_page(PHONE, javascript=False)
+    await officer(stage, page)
+    made = await queued(stage, page)
+    await tell(stage, made, 1)
+    await expect(page.locator(".answer")).to_contain_text("Đang ghi: 1/3 số liệu", timeout=20_000)
+    await work(stage)
+    await expect(page.locator(".answer")).to_contain_text("Đã ghi 3 số liệu", timeout=20_000)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_single_things_are_tried_on_every_screen(
+    stage: Served, open_page: OpenPage, size: tuple[int, int]
+) -> None:
+    page = await open_page(size, javascript=size == DESK)
+    await officer(stage, page)
+    unit = await stage.new_village()
+    await stage.tell(
+        *(stage.event(product(unit, f"{name}-{unit.code}", 0), f"{name}-{unit.code}") for name in ("tra", "gao"))
+    )
+    await page.goto(f"{stage.address}/indicators/units/{unit.code}/what-if")
+    await page.get_by_text("Chọn từng đối tượng").click()
+    for name in ("tra", "gao"):
+        await page.get_by_label(f"{name}-{unit.code}").check()
+    if size == DESK:
+        await looked_at(page, "what-if-things")
+    await page.get_by_role("button", name="Tính thử").click()
+    await expect(page.locator(".answer")).to_contain_text("nếu như vậy sẽ đạt 1/9")
+    await expect(page.get_by_label(f"gao-{unit.code}")).to_be_checked()
+    if size == DESK:
+        await looked_at(page, "what-if-thing-chosen")

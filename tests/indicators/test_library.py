@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.indicators.criteria import library
+from services.indicators.criteria import documents, editions, library
 from services.indicators.criteria.library import BadDefinition
 
 
@@ -40,23 +40,35 @@ MEASURES = "measures/village.yaml"
 @pytest.mark.parametrize(
     ("file", "old", "new", "place", "words"),
     [
-        (SET, "ratio: village.fibre_households", "ratio: village.fiber", "items[4].rule.ratio", "unknown measure"),
-        (SET, 'code: "288.2"', 'code: "288.1"', "items[1].code", "two rows with the code 288.1"),
-        (SET, "flag: village.smart_loudspeaker", "flag: village.signal_area", "items[1].rule.flag", "is a ratio"),
+        (
+            SET,
+            "ratio: village.fibre_households",
+            "ratio: village.fiber",
+            "items[4].rule.ratio",
+            "không có chỉ số",
+        ),
+        (SET, 'code: "288.2"', 'code: "288.1"', "items[1].code", "hai dòng cùng mã 288.1"),
+        (SET, "flag: village.smart_loudspeaker", "flag: village.signal_area", "items[1].rule.flag", "thuộc kind ratio"),
         (SET, 'operator: ">", target: 80%', 'operator: ">"', "items[4].rule", "target"),
-        (SET, 'operator: ">", target: 80%', 'operator: "<", target: 80%', "items[4].rule", "allowed: >, >=, ="),
-        (SET, "target: 80%", "target: 180%", "items[4].rule.target", "exceed 100%"),
-        (SET, "target: 80%", "target: 8/0", "items[4].rule.target", "zero"),
-        (SET, "level: village", "level: hamlet", "level", "allowed: province, district, commune, village"),
-        (SET, "valid_from: 2023-02-23", "valid_from: 2023-02-30", "valid_from", "date"),
-        (SET, "feeds: [E]", "feeds: [X]", "items[8].feeds[0]", "allowed"),
-        (SET, "needs: all", "needs: all\nneeds: all", "(whole file)", "written twice"),
-        (SET, "needs: all", "needs: all\nextra: 1", "(whole file)", "extra"),
+        (SET, 'operator: ">", target: 80%', 'operator: "<", target: 80%', "items[4].rule", "được dùng: >, >=, ="),
+        (SET, "target: 80%", "target: 180%", "items[4].rule.target", "vượt 100%"),
+        (SET, "target: 80%", "target: 8/0", "items[4].rule.target", "mẫu số bằng 0"),
+        (SET, "level: village", "level: hamlet", "level", "được dùng: province, district, commune, village"),
+        (SET, "valid_from: 2023-02-23", "valid_from: 2023-02-30", "valid_from", "“2023-02-30” không phải là một ngày"),
+        (SET, "feeds: [E]", "feeds: [X]", "items[8].feeds[0]", "được dùng"),
+        (SET, "needs: all", "needs: all\nneeds: all", "", "được viết hai lần"),
+        (SET, "needs: all", "needs: all\nextra: 1", "", "extra"),
         (SET, "needs: all", "needs: [all", "YAML", "expected"),
-        (MEASURES, "states: [working]", "states: [humming]", "measures[1].counted.when", "no state 'humming'"),
-        (MEASURES, "register: village.households", "register: x.y", "measures[5].counted.register", "unknown"),
-        (MEASURES, "code: household.fibre", "code: camera.watch", "attributes[6].code", "already taken"),
-        (MEASURES, "prefer: [counted, staff, partner]", "prefer: [nobody]", "measures[0].prefer[0]", "allowed"),
+        (MEASURES, "states: [working]", "states: [humming]", "measures[1].counted.when", "không có trạng thái humming"),
+        (
+            MEASURES,
+            "register: village.households",
+            "register: x.y",
+            "measures[5].counted.register",
+            "thuộc tính x.y",
+        ),
+        (MEASURES, "code: household.fibre", "code: camera.watch", "attributes[6].code", "đã được dùng"),
+        (MEASURES, "prefer: [counted, staff, partner]", "prefer: [nobody]", "measures[0].prefer[0]", "được dùng"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(
@@ -75,5 +87,18 @@ def test_a_wrong_file_is_refused_with_its_place(
 def test_two_files_may_not_define_one_set(tmp_path: Path) -> None:
     shutil.copytree(library.DATA, tmp_path / "data")
     shutil.copy(tmp_path / "data" / SET, tmp_path / "data" / "sets" / "other.yaml")
-    with pytest.raises(BadDefinition, match="another file defines the set"):
+    with pytest.raises(BadDefinition, match=r"tệp khác đã quy định bộ hd-288-2023: sets/hd-288-2023\.yaml"):
         library.read(tmp_path / "data")
+
+
+def test_each_document_is_read_and_checked_once_in_a_process() -> None:
+    documents.parsed.cache_clear()
+    editions.shipped.cache_clear()
+    library.read()
+    there = len(list((library.DATA / "sets").glob("*.yaml")))
+    assert documents.parsed.cache_info().misses > there > 10
+    once = documents.parsed.cache_info().misses
+    # The start asks twice: for the catalogue that ships, and for the one in force.
+    assert len(editions.shipped()) == once
+    library.read()
+    assert documents.parsed.cache_info().misses == once

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from xaso.media.v1 import events_pb2 as media
 
+from chassis.paging import encode_cursor
 from services.indicators.app import service
 from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
@@ -153,3 +154,58 @@ async def test_the_list_goes_on_page_by_page(stage: Stage, monkeypatch: pytest.M
         following = re.search(r'href="([^"]*)" rel="next"', shown)
         address = following[1].replace("&amp;", "&") if following else ""
     assert seen == whole
+
+
+async def test_orders_and_overlays_are_listed_page_by_page(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = bearer(("admin", "30"))
+    asked = {"set": "hd-1414-ntm-advanced-8", "item": "8.4", "reason": "Chờ mạng.", "document": "CV 13"}
+    for unit in (stage.commune.code, "298", "30"):
+        made = await stage.client.post("/indicators/api/v1/suspensions", json={**asked, "unit": unit}, headers=admin)
+        assert made.status_code == 201, made.text
+    whole = await lines(stage, show="suspended", set=asked["set"])
+    # Orders from the larger area down, then what the letter itself suspends.
+    assert [line[0] for line in whole] == ["Tỉnh Hải Dương", "Huyện Tứ Kỳ", stage.commune.name, "Tỉnh Hải Dương"]
+    for rows in (1, 2, 3):
+        monkeypatch.setattr("services.indicators.web.quality.ROWS", rows)
+        seen: list[str] = []
+        address = f"{QUALITY}?show=suspended&set={asked['set']}"
+        while address:
+            shown = await page(stage, address)
+            found = re.findall(r'<th scope="row">([^<]*)</th>', shown.split("<tbody>", 1)[1])
+            assert len(found) <= rows
+            seen += found
+            following = re.search(r'href="([^"]*)" rel="next"', shown)
+            address = following[1].replace("&amp;", "&") if following else ""
+        assert seen == [line[0] for line in whole]
+
+
+async def test_a_file_goes_on_to_the_end_of_the_list(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = await lines(stage, show="missing")
+    assert len(whole) > 6
+    monkeypatch.setattr("services.indicators.web.quality_lists.PIECE", 2)
+    answer = await stage.client.get(f"{QUALITY}.csv", params={"show": "missing"})
+    assert answer.content.count(b"\xef\xbb\xbf") == 1
+    assert await lines(stage, show="missing") == whole
+    for show in ("old", "differing", "suspended"):
+        assert await lines(stage, show=show) == await lines(stage, show=show)
+
+
+async def test_a_page_of_differences_reads_on_where_sources_agree(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = stage.villages[2]
+    await tell(stage, unit, "village.audible_area", {"numerator": 1, "denominator": 4})
+    change = media.VillageAudibilityChanged(unit=unit.code, clusters=4, clusters_in_earshot=4)
+    await stage.tell(stage.event(change, f"audibility-{unit.code}"))
+    whole = await lines(stage, show="differing")
+    assert unit.code in {line[0] for line in whole}
+    monkeypatch.setattr("services.indicators.web.quality_lists.PLACES", 1)
+    assert "được tính" in await page(stage, f"{QUALITY}?show=differing")
+    assert await lines(stage, show="differing") == whole
+
+
+@pytest.mark.parametrize("after", [["order", 1], ["x", "", "", ""], ["overlay", "x", "", ""], ["order", 1, 2, 3]])
+async def test_a_cursor_that_is_none_of_ours_is_refused_or_harmless(stage: Stage, after: list[str | int]) -> None:
+    asked = {"show": "suspended", "after": encode_cursor(after)}
+    answer = await stage.client.get(QUALITY, params=asked, headers={"accept": "text/html"})
+    assert answer.status_code == (200 if after == ["order", 1, 2, 3] else 400)

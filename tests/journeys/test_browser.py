@@ -18,6 +18,7 @@ from tests.support.browser import (
     assert_no_layout_shift,
     assert_no_sideways_scroll,
     axe,
+    keyboard_walk,
     page_errors,
     screenshot,
 )
@@ -111,3 +112,4 @@ async def test_every_page_fits_and_has_no_finding(
         assert answer is not None
         assert answer.status == (404 if name == "not-found" else 200), name
         await look(page, name, size)
+        assert await keyboard_walk(page) == [], name

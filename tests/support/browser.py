@@ -242,6 +242,72 @@ async def assert_no_sideways_scroll(page: Page) -> None:
     assert wide == []
 
 
+_STOPS = """() => {
+    const seen = new Set();
+    const wanted = "a[href], button, input, select, textarea, summary, audio[controls], video[controls], [tabindex]";
+    const stops = [...document.querySelectorAll(wanted)].filter((element) => {
+        if (element.tabIndex < 0 || element.disabled || element.type === "hidden" || element.inert) return false;
+        if (!element.checkVisibility({visibilityProperty: true}) || element.closest("[inert]")) return false;
+        if (element.type !== "radio") return true;
+        // Of a group of radio buttons the keyboard stops at the chosen one, or at one of them.
+        const group = [...document.querySelectorAll(`input[type=radio][name="${element.name}"]`)]
+            .filter((one) => one.form === element.form);
+        const chosen = group.find((one) => one.checked);
+        if (chosen) return chosen === element;
+        const key = `${[...document.forms].indexOf(element.form)} ${element.name}`;
+        return !seen.has(key) && seen.add(key);
+    });
+    stops.forEach((element, n) => { element.dataset.stop = n; });
+    return stops.map((element) => element.outerHTML.slice(0, 120));
+}"""
+_STOP = """() => {
+    const element = document.activeElement;
+    if (!element || element === document.body || element === document.documentElement) return null;
+    const box = element.getBoundingClientRect();
+    // A link that is stretched over its row shows the focus on what stretches it.
+    const outlined = [undefined, "::after"].map((part) => getComputedStyle(element, part)).some((style) =>
+        (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none");
+    const [x, y] = [box.left + Math.min(box.width / 2, 40), box.top + Math.min(box.height / 2, 20)];
+    const spot = document.elementFromPoint(x, y);
+    const seen = spot !== null && (element.contains(spot) || spot.contains(element) ||
+        [...(element.labels ?? [])].some((label) => label.contains(spot)));
+    return {stop: element.dataset.stop ?? null, outlined, seen, html: element.outerHTML.slice(0, 120)};
+}"""
+
+
+async def keyboard_walk(page: Page, most: int = 400) -> list[str]:
+    """Goes through the page with Tab; what a person without a mouse would miss, as readable lines; empty is good.
+
+    Everything that can be used is reached, in the order of the document; where the focus is can be seen, and nothing
+    lies over it.
+    """
+    wanted = await page.evaluate(_STOPS)
+    await page.evaluate("() => { document.activeElement?.blur?.(); window.scrollTo(0, 0); }")
+    found: list[str] = []
+    reached: list[int] = []
+    for _ in range(most):
+        await page.keyboard.press("Tab")
+        stop = await page.evaluate(_STOP)
+        if stop is None:
+            break
+        place = int(stop["stop"]) if stop["stop"] is not None else None
+        if place is not None and reached and place == reached[-1]:
+            # A date or a player has several stops of its own inside.
+            continue
+        if not stop["outlined"]:
+            found.append(f"the focus cannot be seen: {stop['html']}")
+        if not stop["seen"]:
+            found.append(f"something lies over what has the focus: {stop['html']}")
+        if place is not None:
+            if place in reached:
+                break
+            if reached and place < reached[-1]:
+                found.append(f"comes out of order: {stop['html']}")
+            reached.append(place)
+    missed = [html for n, html in enumerate(wanted) if n not in reached]
+    return [*found, *(f"never reached: {html}" for html in missed)]
+
+
 def screenshot_folder() -> Path:
     """Where pictures go: XASO_SCREENSHOTS, or a folder of the system's temporary directory."""
     folder = Path(os.environ.get("XASO_SCREENSHOTS") or Path(tempfile.gettempdir()) / "xaso-screenshots")

@@ -1,6 +1,7 @@
 // Live pages. <… data-live-url="/stream"> opens an event stream; on each message the page (or data-live-src) is fetched
 // again and the parts marked data-live-key that changed are swapped. EventSource itself repeats Last-Event-ID.
-// data-live-events="change,status" names the events to follow besides unnamed ones (default: change).
+// data-live-events="change,status" names the events to follow besides unnamed ones (default: change). An event "end"
+// says that nothing more will come: the page is fetched once more and the stream is left.
 import { Fragments } from "./fragments.js";
 import { startRotation } from "./rotation.js";
 import { ago, clock, say } from "./words.js";
@@ -28,6 +29,7 @@ class Live {
   #retry = RETRY_FIRST;
   #at: Date;
   #cut = false;
+  #ended = false;
   #why = "";
   #due = false;
   #running = false;
@@ -45,7 +47,7 @@ class Live {
     window.addEventListener("pagehide", () => this.#source?.close());
     window.addEventListener("pageshow", (event) => {
       if (!event.persisted) return;
-      this.#open();
+      if (!this.#ended) this.#open();
       this.#soon();
     });
     setInterval(() => {
@@ -65,6 +67,11 @@ class Live {
     for (const name of (this.#root.dataset["liveEvents"] ?? "change").split(",")) {
       source.addEventListener(name.trim(), heard as EventListener);
     }
+    source.addEventListener("end", () => {
+      this.#ended = true;
+      source.close();
+      this.#soon();
+    });
     source.onopen = () => {
       this.#retry = RETRY_FIRST;
       // Whatever passed while the stream was away is fetched once.
@@ -101,7 +108,7 @@ class Live {
       const asked = new Date();
       await this.#fragments.refresh(this.#root.dataset["liveSrc"] ?? location.href);
       this.#at = asked;
-      this.#cut = this.#source?.readyState !== EventSource.OPEN;
+      this.#cut = !this.#ended && this.#source?.readyState !== EventSource.OPEN;
     } catch {
       this.#cut = true;
       setTimeout(() => this.#soon(), RETRY_FIRST);

@@ -16,7 +16,7 @@ from chassis.paging import After, decode_cursor, page_of
 from chassis.text import Line
 from chassis.units import Unit
 from chassis.web import Me, Page, PageRouter, Tx
-from services.identity.accounts import commands, grants, queries
+from services.identity.accounts import commands, grants, handovers, queries
 from services.identity.accounts.api import Role, as_uuid
 from services.identity.accounts.model import GRANTABLE, ROLE_LEVELS, ROLE_TITLES
 from services.identity.units import queries as unit_queries
@@ -71,6 +71,7 @@ async def accounts_page(page: Page, tx: Tx, me: Me, q: str = "", after: After = 
         titles=ROLE_TITLES,
         names=await unit_queries.names(tx, {g.unit for r in shown.items for g in r.grants}),
         home=home,
+        waiting=await handovers.count(tx, me),
         unit_path=await crumbs(tx, home),
         staff_nav=rail(page, "accounts"),
     )

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from chassis import units
 from chassis.auth import Principal
 from chassis.errors import DomainError
+from chassis.incoming import SESSION_COOKIE
 from chassis.text import Line
-from chassis.web import SESSION_COOKIE, Me, Page, PageRouter, Sessions, Tx
+from chassis.web import Me, Page, PageRouter, Sessions, Tx
 from services.identity.accounts import commands, grants, queries
 from services.identity.accounts.model import ROLE_TITLES, Account, NoSuchAccount
 from services.identity.desk import Desk

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from chassis import audit
-from chassis.auth import Principal, Verifier
+from chassis.auth import Principal
 from chassis.errors import Unauthenticated
+from chassis.tokens import Verifier
 from chassis.web import ApiRouter, Sessions
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk

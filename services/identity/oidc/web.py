@@ -13,7 +13,8 @@ from starlette.responses import RedirectResponse, Response
 from chassis import audit
 from chassis.db import now
 from chassis.errors import DomainError, Kind, Unauthenticated
-from chassis.web import SESSION_COOKIE, Page, PageRouter, Tx
+from chassis.incoming import SESSION_COOKIE
+from chassis.web import Page, PageRouter, Tx
 from services.identity.accounts.commands import as_person
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk

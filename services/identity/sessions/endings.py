@@ -1,7 +1,7 @@
 """Owns the early end of sessions: which accounts and sign-ins were ended when, for every service to take note of.
 
 A session is a signed token that each service verifies by itself, so nothing here is asked on the way of a request: the
-verifiers fetch this short list every few seconds, as they fetch the keys (`chassis.auth.Verifier`). It names nobody:
+verifiers fetch this short list every few seconds, as they fetch the keys (`chassis.tokens.Verifier`). It names nobody:
 accounts and sign-ins stand in it as fingerprints of their random ids.
 """
 

@@ -9,9 +9,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from chassis.errors import DomainError
+from chassis.incoming import SESSION_COOKIE
 from chassis.pages import same_origin
 from chassis.text import Line
-from chassis.web import SESSION_COOKIE, MaybeMe, Page, PageRouter, Sessions, Tx
+from chassis.web import MaybeMe, Page, PageRouter, Sessions, Tx
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
 from services.identity.sessions import commands, endings, throttle

@@ -68,3 +68,5 @@ class UnsettledRole(Base):
     unit: Mapped[str] = mapped_column(sa.Text)
     unit_from: Mapped[date] = mapped_column(sa.Date)
     reason: Mapped[str] = mapped_column(sa.Text)
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    settled_by: Mapped[str | None] = mapped_column(sa.Text)

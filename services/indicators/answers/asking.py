@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import units
 from chassis.auth import VIEWERS, Principal
-from chassis.errors import Malformed
+from chassis.errors import Forbidden, Malformed, Unauthenticated
 from chassis.paging import decode_cursor, encode_cursor
 from chassis.units import Unit
-from services.indicators.answers import asof, explanation, queries
+from services.indicators.answers import asof, explanation, history, queries
+from services.indicators.answers.singles import Single
 from services.indicators.answers.standing import Moment
+from services.indicators.answers.whatif import Change
 from services.indicators.calculation.model import UnknownItem
 from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import editions, library
+from services.indicators.criteria.catalogue import CriteriaSet, Item
 
 
 def as_of_day(as_of: str | None) -> date | None:
@@ -73,6 +78,65 @@ def sees_ids(me: Principal | None, unit: Unit) -> bool:
     if me.kind == "partner":
         return me.has_scope("indicators.read") and me.may(("partner",), unit.path)
     return me.may(VIEWERS, unit.path)
+
+
+async def allow(tx: AsyncSession, me: Principal | None, code: str, changes: Sequence[Change | Single]) -> None:
+    """Raise Unauthenticated or Forbidden where single things are supposed by somebody who may not see their ids.
+
+    An answer would tell whether a household is known, and what is known of it.
+    """
+    if any(isinstance(one, Single) for one in changes):
+        unit = await units.get(tx, code)
+        if me is None:
+            raise Unauthenticated
+        if not sees_ids(me, unit):
+            raise Forbidden
+
+
+@dataclass(frozen=True, slots=True)
+class RowHistory:
+    """One page of the changes of a row, newest first, and its course. `next` is the cursor of the older ones."""
+
+    unit: Unit
+    criteria: CriteriaSet
+    item: Item
+    turns: list[history.Turn]
+    next: str | None
+    course: history.Course
+    today: date
+
+
+@dataclass(frozen=True, slots=True)
+class RowAsked:
+    """Whose history is asked for: `on` picks the unit the code named that day (None: today's)."""
+
+    unit: str
+    set_code: str
+    item: str
+    on: date | None = None
+    first: str = ""
+    last: str = ""
+
+
+async def row_history(tx: AsyncSession, asked: RowAsked, limit: int, after: str | None) -> RowHistory:
+    """The history of a row; raises UnknownSet, UnknownItem, UnknownUnit, and Malformed for what cannot be read."""
+    catalogue = library.catalogue()
+    criteria_set = queries.criteria_set(catalogue, asked.set_code)
+    item = next((one for one in catalogue.rows_of(criteria_set.code) if one.code == asked.item), None)
+    if item is None:
+        raise UnknownItem(set=criteria_set.code, item=asked.item[:60])
+    today = asked.on or units.today()
+    within = history.stretch(asked.first, asked.last, today) if asked.first or asked.last else history.EVER
+    unit = await units.get(tx, asked.unit, asked.on)
+    cursor = decode_cursor(after, 1)
+    if cursor and not (isinstance(cursor[0], int) and 0 <= cursor[0] < 2**63):
+        raise Malformed(field="after", message_="Vị trí trang không đọc được.")
+    pair = (criteria_set.code, item.code)
+    before = cursor[0] if cursor else None
+    turns = await history.turns(tx, unit, pair, limit=limit, before_id=before, within=within)
+    following = encode_cursor((turns[limit - 1].id,)) if len(turns) > limit else None
+    course = await history.course(tx, unit, pair, catalogue, today=today, within=within)
+    return RowHistory(unit, criteria_set, item, turns[:limit], following, course, today)
 
 
 def cursor_after(found: explanation.Explanation) -> str | None:

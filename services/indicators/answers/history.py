@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.errors import Malformed
 from chassis.units import VIETNAM, Unit
 from services.indicators.answers.standing import Moment, Standing, ground
 from services.indicators.calculation.model import figure_of, unit_key
@@ -29,6 +30,8 @@ _PAGE = sa.text("""
     SELECT id, before, after, flag, numerator, denominator, cause, at FROM change
     WHERE unit = :unit AND set_code = :set_code AND item_code = :item_code
       AND (CAST(:before_id AS bigint) IS NULL OR id < :before_id)
+      AND (CAST(:since AS timestamptz) IS NULL OR at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR at < :until)
     ORDER BY id DESC LIMIT :most
 """)
 _COURSE = sa.text("""
@@ -36,6 +39,7 @@ _COURSE = sa.text("""
         SELECT DISTINCT ON ((at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date) after, flag, numerator, denominator, at
         FROM change
         WHERE unit = :unit AND set_code = :set_code AND item_code = :item_code AND at >= :since
+          AND (CAST(:until AS timestamptz) IS NULL OR at < :until)
         ORDER BY (at AT TIME ZONE 'Asia/Ho_Chi_Minh')::date DESC, id DESC
     ) AS days ORDER BY at DESC LIMIT :most
 """)
@@ -44,6 +48,51 @@ _BEFORE = sa.text("""
     WHERE unit = :unit AND set_code = :set_code AND item_code = :item_code AND at < :since
     ORDER BY id DESC LIMIT 1
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """The days, both included, a history is asked about; None: as far as it goes."""
+
+    first: date | None = None
+    last: date | None = None
+
+    @property
+    def since(self) -> datetime | None:
+        return _midnight(self.first)
+
+    @property
+    def until(self) -> datetime | None:
+        """The instant at which the last day is over."""
+        return _midnight(self.last + timedelta(days=1)) if self.last is not None else None
+
+
+EVER = Stretch()
+DAYS = 365
+"""Days a course tells of unless more or fewer are asked for."""
+
+
+def stretch(first: str, last: str, today: date) -> Stretch:
+    """The days named, as 2026-01-31; the first defaults to a year before the last. Raises Malformed."""
+    end = _day(last, "to") if last else None
+    start = _day(first, "from") if first else (end or today) - timedelta(days=DAYS - 1)
+    if start > (end or today):
+        raise Malformed(field="from", message_="Ngày đầu phải không sau ngày cuối.")
+    return Stretch(start, end)
+
+
+def _day(text: str, field: str) -> date:
+    try:
+        found = date.fromisoformat(text) if len(text) == len("2026-01-31") else None
+    except ValueError:
+        found = None
+    if found is None or not 1900 <= found.year <= 9998:
+        raise Malformed(field=field, message_="Ngày phải có dạng 2026-01-31.")
+    return found
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return datetime.combine(day, time.min, tzinfo=VIETNAM) if day is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +145,12 @@ class Course:
     shares: bool
 
 
-async def turns(tx: AsyncSession, unit: Unit, pair: Pair, *, limit: int, before_id: int | None = None) -> list[Turn]:
+async def turns(
+    tx: AsyncSession, unit: Unit, pair: Pair, *, limit: int, before_id: int | None = None, within: Stretch = EVER
+) -> list[Turn]:
     """The changes of a row, newest first; up to `limit` + 1, so that a caller sees more."""
-    values = {**_of(unit, pair), "before_id": before_id, "most": limit + 1}
+    when = {"since": within.since, "until": within.until}
+    values = {**_of(unit, pair), **when, "before_id": before_id, "most": limit + 1}
     rows = await tx.execute(_PAGE, values)
     return [Turn(r.id, r.at, r.before, r.after, figure_of(r.flag, r.numerator, r.denominator), r.cause) for r in rows]
 
@@ -108,12 +160,15 @@ def _of(unit: Unit, pair: Pair) -> dict[str, Any]:
 
 
 async def course(
-    tx: AsyncSession, unit: Unit, pair: Pair, catalogue: c.Catalogue, *, today: date, days: int = 365
+    tx: AsyncSession, unit: Unit, pair: Pair, catalogue: c.Catalogue, *, today: date, within: Stretch = EVER
 ) -> Course:
-    """The row of the last `days`: one point for each day with a change, beginning with what held before them."""
-    first = today - timedelta(days=days - 1)
-    since = datetime.combine(first, time.min, tzinfo=VIETNAM)
-    values = {**_of(unit, pair), "since": since}
+    """The row over some days: one point for each day with a change, beginning with what held before them.
+
+    Without a first day it is the year up to `today`.
+    """
+    since = within.since or datetime.combine(today - timedelta(days=DAYS - 1), time.min, tzinfo=VIETNAM)
+    today = min(today, within.last) if within.last is not None else today
+    values = {**_of(unit, pair), "since": since, "until": within.until}
     rows = list((await tx.execute(_COURSE, {**values, "most": MOST_POINTS})).all())[::-1]
     earlier = (await tx.execute(_BEFORE, values)).first() if len(rows) < MOST_POINTS else None
     points = [Point(r.at, r.after, figure_of(r.flag, r.numerator, r.denominator)) for r in rows]

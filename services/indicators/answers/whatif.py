@@ -1,33 +1,29 @@
 """Owns the answer to "what would it be if": a sheet with other figures or targets laid over it, and what would do.
 
-Nothing is stored. Figures, units and targets are those of now; `least` finds how little would turn each row.
+Nothing is stored. Figures, units and targets are those of now; `needs` names what the least change would take, and
+`singles` lays single things over what is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import FieldError, InvalidFields
 from chassis.units import Unit
-from services.indicators.answers.standing import Ground, Moment, Standing, closure, ground, valid_unit
-from services.indicators.calculation.model import SetNotForLevel, restore, unit_key
+from services.indicators.answers import singles
+from services.indicators.answers.needs import Moved, Need, least_at, need_of
+from services.indicators.answers.singles import Single
+from services.indicators.answers.standing import Moment, Standing, closure, ground, valid_unit
+from services.indicators.calculation.model import SetNotForLevel, unit_key
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import judging
 from services.indicators.criteria.catalogue import Pair
-from services.indicators.criteria.figures import Figure, Outcome, Ratio, Summary, Value, whole
-from services.indicators.criteria.least import Least, Step, least
-
-MOST_ENTITIES = 50
-"""Entities named under one step; all are counted."""
-NEAREST = 10
-"""Units below named under one step, those that need least first."""
-MOST_CHILDREN = 400
-"""Units below that are looked at for the nearest."""
+from services.indicators.criteria.figures import Outcome, Ratio, Summary, Value, whole
+from services.indicators.criteria.least import Least
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,36 +44,6 @@ class Aim:
 
     item: str
     target: c.Target
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """One thing behind a figure that would have to change: its opaque id and its state today."""
-
-    attribute: str
-    entity: str
-    source: str
-    value: Value | None
-
-
-@dataclass(frozen=True, slots=True)
-class Near:
-    """A unit below that does not meet the item yet, and what it would take there."""
-
-    unit: Unit
-    least: Least
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """A step with what stands behind it. `total` counts the entities, `unreported` those no source ever named."""
-
-    step: Step
-    entities: tuple[Entity, ...] = ()
-    total: int = 0
-    unreported: int = 0
-    nearest: tuple[Near, ...] = ()
-    inner: Least | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +82,7 @@ async def suppose(
     code: str,
     criteria: c.CriteriaSet,
     catalogue: c.Catalogue,
-    changes: Sequence[Change] = (),
+    changes: Sequence[Change | Single] = (),
     aims: Sequence[Aim] = (),
     *,
     detail: bool = True,
@@ -134,10 +100,13 @@ async def suppose(
     # What villages add up to in a commune is judged anew, so that it is never older than the villages themselves.
     known = await ground(tx, [unit], pairs, moment, catalogue, deep=unit.level == "commune")
     today = Standing(known, catalogue)
-    then = _supposed(today, unit, criteria, pairs, changes, aims)
+    faults = _Faults()
+    things = [(one, faults.at(f"changes.{n}")) for n, one in enumerate(changes) if isinstance(one, Single)]
+    altered, moved = await singles.laid_over(tx, known, unit, pairs, catalogue, things)
+    then = _supposed(Standing(altered, catalogue), unit, criteria, pairs, changes, aims, faults)
     rows = []
     for item in items:
-        rows.append(await _row(tx, today, then, unit, (criteria.code, item.code), item, detail=detail))
+        rows.append(await _row(tx, today, then, unit, (criteria.code, item.code), item, moved, detail=detail))
     return Supposed(
         unit,
         criteria,
@@ -155,23 +124,29 @@ class _Faults:
     def add(self, place: str, message: str) -> None:
         self.found.append(FieldError(place, message))
 
+    def at(self, place: str) -> singles.Fault:
+        """Faults of fields below a place."""
+        return lambda field, message: self.add(f"{place}.{field}", message)
+
 
 def _supposed(
     today: Standing,
     unit: Unit,
     criteria: c.CriteriaSet,
     pairs: Sequence[Pair],
-    changes: Sequence[Change],
+    changes: Sequence[Change | Single],
     aims: Sequence[Aim],
+    faults: _Faults,
 ) -> Standing:
     """The standing with changes and targets laid over it; raises InvalidFields with every fault found."""
-    faults = _Faults()
     key = unit_key(unit)
     figures: dict[tuple[str, str], Value | None] = {}
     outcomes: dict[tuple[str, Pair], Outcome] = {}
     wanted = closure(today.catalogue, pairs)
     for index, change in enumerate(changes):
         place = f"changes.{index}"
+        if isinstance(change, Single):
+            continue
         if "/" in change.subject:
             set_code, _, item_code = change.subject.partition("/")
             outcome = _below(today, unit, (set_code, item_code), wanted, change, place, faults)
@@ -281,126 +256,18 @@ def _asks(rule: c.Rule, target: c.Target) -> bool:
 
 
 async def _row(
-    tx: AsyncSession, today: Standing, then: Standing, unit: Unit, pair: Pair, item: c.Item, *, detail: bool
+    tx: AsyncSession,
+    today: Standing,
+    then: Standing,
+    unit: Unit,
+    pair: Pair,
+    item: c.Item,
+    moved: Moved,
+    *,
+    detail: bool,
 ) -> Row:
     rule = then.rule(unit, pair) or item.rule
     before, after = today.outcome(unit, pair), then.outcome(unit, pair)
     needed = least_at(then, unit, pair)
-    needs = tuple([await _need(tx, then, unit, step) for step in needed.steps]) if detail else ()
+    needs = tuple([await need_of(tx, then, unit, step, moved) for step in needed.steps]) if detail else ()
     return Row(item, rule, before, after, needed, needs)
-
-
-def least_at(standing: Standing, unit: Unit, pair: Pair) -> Least:
-    """The least that would turn an item of a unit met."""
-    rule = standing.rule(unit, pair)
-    status = standing.outcome(unit, pair).status
-    if rule is None or status not in ("met", "unmet", "no_data"):
-        return Least(status, False)
-    unbounded = {code for code in c.measures_of(rule) if standing.catalogue.measures[code].unbounded}
-    figures = standing.figures(unit, rule)
-    return least(rule, figures, lambda s, i: standing.outcome(unit, (s, i)), unbounded=unbounded)
-
-
-async def least_of(tx: AsyncSession, unit: Unit, pair: Pair, catalogue: c.Catalogue) -> tuple[Least, tuple[Need, ...]]:
-    """The least that would turn one row of a unit met today, with what stands behind each step."""
-    known = await ground(tx, [unit], [pair], Moment(), catalogue, deep=unit.level == "commune")
-    standing = Standing(known, catalogue)
-    found = least_at(standing, unit, pair)
-    return found, tuple([await _need(tx, standing, unit, step) for step in found.steps])
-
-
-async def _need(tx: AsyncSession, standing: Standing, unit: Unit, step: Step) -> Need:
-    if step.kind in ("children", "item"):
-        set_code, _, item_code = step.subject.partition("/")
-        if step.kind == "item":
-            return Need(step, inner=least_at(standing, unit, (set_code, item_code)))
-        return Need(step, nearest=await _nearest(tx, standing.catalogue, unit, (set_code, item_code)))
-    entities, total = await entities_to_change(tx, standing.known, unit, standing.catalogue.measures[step.subject])
-    return Need(step, entities, total, _unreported(standing, unit, step))
-
-
-def _unreported(standing: Standing, unit: Unit, step: Step) -> int:
-    """How many a register knows of beyond those that some source named."""
-    measure = standing.catalogue.measures[step.subject]
-    chosen = standing.reading(unit, measure.code).chosen
-    if chosen is None or chosen.klass != "counted" or measure.counted is None or measure.counted.denominator is None:
-        return 0
-    picked = measure.counted.denominator
-    heaps = standing.known.heaps
-    places = [unit, *(standing.known.below(unit, "village") if unit.level != "village" else ())]
-    named = sum(
-        count
-        for place in places
-        for key, count in heaps.get(unit_key(place), {}).items()
-        if key.attribute == picked.attribute and key.state in picked.states and key.source == chosen.source
-    )
-    figure: Figure | Value | None = chosen.figure
-    return max(figure.denominator - named, 0) if isinstance(figure, Ratio) else 0
-
-
-_BEHIND = sa.text("""
-    SELECT attribute, entity, source, state, numerator, denominator, count(*) OVER () AS total FROM fact
-    WHERE unit = ANY(CAST(:units AS text[])) AND attribute = :attribute AND NOT withdrawn
-      AND (CAST(:within AS text[]) IS NULL OR state = ANY(CAST(:within AS text[])))
-      AND NOT state = ANY(CAST(:without AS text[]))
-      AND NOT EXISTS (
-        SELECT 1 FROM fact f WHERE f.attribute = :other AND f.entity = fact.entity AND f.source = fact.source
-          AND f.unit = fact.unit AND f.state = ANY(CAST(:without AS text[])) AND NOT f.withdrawn)
-    ORDER BY entity, source LIMIT :most
-""")
-
-
-async def entities_to_change(
-    tx: AsyncSession, known: Ground, unit: Unit, measure: c.Measure, most: int = MOST_ENTITIES
-) -> tuple[tuple[Entity, ...], int]:
-    """The entities that are not counted though they could be, by id, and how many there are in all."""
-    counted = measure.counted
-    wanted = (counted.numerator or counted.when) if counted else None
-    if counted is None or wanted is None:
-        return (), 0
-    pool = counted.denominator or wanted
-    places = [unit, *(known.below(unit, "village") if unit.level != "village" else ())]
-    values: dict[str, Any] = {
-        "units": [unit_key(place) for place in places],
-        "attribute": pool.attribute,
-        "other": wanted.attribute,
-        "within": sorted(counted.denominator.states) if counted.denominator else None,
-        "without": sorted(wanted.states),
-        "most": most,
-    }
-    rows = (await tx.execute(_BEHIND, values)).all()
-    found = tuple(Entity(r.attribute, r.entity, r.source, restore(r.state, r.numerator, r.denominator)) for r in rows)
-    return found, rows[0].total if rows else 0
-
-
-_OPEN_BELOW = sa.text("""
-    SELECT u.code, u.name, u.level, u.kind, u.parent, u.path, u.valid_from, u.valid_to FROM unit u
-    LEFT JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = :set_code AND i.item_code = :item_code
-    WHERE u.path LIKE :below AND u.level = :level AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
-      AND coalesce(i.status, 'no_data') IN ('unmet', 'no_data')
-    ORDER BY i.status IS NULL, i.status = 'no_data', u.code LIMIT :most
-""")
-
-
-async def _nearest(tx: AsyncSession, catalogue: c.Catalogue, unit: Unit, pair: Pair) -> tuple[Near, ...]:
-    """The units below that lack least to meet an item, best first."""
-    criteria = catalogue.sets[pair[0]]
-    moment = Moment()
-    values = {
-        "set_code": pair[0],
-        "item_code": pair[1],
-        "below": f"{unit.path}/%",
-        "level": criteria.level,
-        "day": moment.day,
-        "most": MOST_CHILDREN,
-    }
-    rows = await tx.execute(_OPEN_BELOW, values)
-    below = [Unit(r.code, r.name, r.level, r.kind, r.parent, r.path, r.valid_from, r.valid_to) for r in rows]
-    below = [child for child in below if criteria.applies_to(child.level, child.kind)]
-    if not below:
-        return ()
-    standing = Standing(await ground(tx, below, [pair], moment, catalogue, deep=False), catalogue)
-    found = [Near(child, least_at(standing, child, pair)) for child in below]
-    found = [near for near in found if near.least.reachable and near.least.status != "met"]
-    found.sort(key=lambda near: (len(near.least.missing), near.least.effort, near.unit.code))
-    return tuple(found[:NEAREST])

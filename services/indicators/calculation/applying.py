@@ -73,7 +73,12 @@ class CriteriaRefused(DomainError):
 
     @property
     def field_errors(self) -> tuple[FieldError, ...]:
-        return tuple(FieldError(f"{f.file}:{f.line}: {f.place}", f.message) for f in self.faults[:TOLD])
+        told = self.faults[:TOLD]
+        return tuple(FieldError(_where(fault), fault.said.text, fault.said.params) for fault in told)
+
+
+def _where(fault: Fault) -> str:
+    return f"{fault.file}:{fault.line}" + (f": {fault.place}" if fault.place else "")
 
 
 class NameDiffers(DomainError):

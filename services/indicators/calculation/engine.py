@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,8 @@ from services.indicators.criteria.judging import lacking as lacking
 from services.indicators.criteria.judging import summarise as summarise
 
 VIETNAM = ZoneInfo("Asia/Ho_Chi_Minh")
+OFFSET = timedelta(hours=7)
+"""Of Việt Nam's time, ever since 1975; no fact is older."""
 Grain = Literal["year", "month"]
 """How finely the heaps of an attribute are told apart by time: as finely as the finest measure that counts it asks."""
 
@@ -165,7 +167,12 @@ class Candidate:
 
 def about(fact: Fact) -> date:
     """The last day a reported figure speaks of; a figure without a period speaks of the day it was observed."""
-    return period_end(fact.period) if fact.period else fact.observed_at.astimezone(VIETNAM).date()
+    return period_end(fact.period) if fact.period else day_of(fact.observed_at)
+
+
+def day_of(at: datetime) -> date:
+    """The day of an instant in Việt Nam; instants that are told in its time already need no reckoning."""
+    return at.date() if at.utcoffset() == OFFSET else at.astimezone(VIETNAM).date()
 
 
 def period_end(period: str) -> date:
@@ -331,18 +338,3 @@ def _count(
         and key.state in selection.states
         and is_current(period, key.year, today)
     )
-
-
-def evaluate(
-    item: c.Item,
-    catalogue: c.Catalogue,
-    heaps: Tally,
-    reported: Sequence[Fact],
-    today: date,
-    *,
-    suspended: bool = False,
-) -> Outcome:
-    """Status and figure of one item for one unit. A suspended item still shows its figure."""
-    figures = {code: read(catalogue.measures[code], heaps, reported, today).figure for code in item.measures}
-    outcome = judge(item.rule, figures)
-    return Outcome("suspended", outcome.figure) if suspended else outcome

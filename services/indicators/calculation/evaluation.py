@@ -7,11 +7,12 @@ sequencer. A change is written with its event in the outbox and a line in the lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncSession
 from xaso.indicators.v1 import events_pb2
 
@@ -21,7 +22,7 @@ from chassis.db import now
 from chassis.units import Unit
 from services.indicators.calculation.engine import Reading, Summary
 from services.indicators.calculation.model import PENDING_CHANNEL, columns, figure_columns, unit_key
-from services.indicators.calculation.packing import given, packed
+from services.indicators.calculation.packing import CHUNK, Statement, given, in_turn, packed
 from services.indicators.calculation.prepared import Prepared, prepared
 from services.indicators.calculation.rounds import Changed as Changed
 from services.indicators.calculation.rounds import Judge as Judge
@@ -194,65 +195,76 @@ async def write(
     """
     if not changed and not summaries:
         return
+    async for _ in in_turn(tx, _statements(changed, summaries, at, rolled)):
+        pass
+
+
+def _statements(
+    changed: Sequence[Changed], summaries: Mapping[tuple[str, str], Summary], at: datetime, rolled: bool
+) -> Iterator[Statement]:
     sheets = [(key, set_code, *summary) for (key, set_code), summary in sorted(summaries.items())]
-    loud = [one for one in changed if not one.quiet]
-    items = [_line(one, summaries[unit_key(one.unit), one.set_code]) for one in changed]
-    lines = (
-        items
-        if len(loud) == len(changed)
-        else [line for line, one in zip(items, changed, strict=True) if not one.quiet]
+    for n in range(0, max(len(changed), 1), CHUNK):
+        part = changed[n : n + CHUNK]
+        loud = [one for one in part if not one.quiet]
+        items = [_line(one, summaries[one.key, one.set_code]) for one in part]
+        lines = items if len(loud) == len(part) else [_line(one, summaries[one.key, one.set_code]) for one in loud]
+        held = [(*line[:1], *line[3:5], *line[6:10], *line[12:]) for line in items]
+        values = {
+            # A sheet is written with the first of its items, and once.
+            **packed("sheets", _SHEET, _columns(_SHEET, [] if n else sheets)),
+            **packed("items", _ITEM, _columns(_ITEM, held)),
+            **packed("lines", _LINE, _columns(_LINE, [line[:13] for line in lines])),
+        }
+        yield _WRITE, {**values, "at": at, "rolled": rolled, "loud": bool(loud)}
+        if loud:
+            yield outbox.of_kind(
+                events_pb2.ComplianceChanged,
+                payloads=list(_events(loud, summaries, at)),
+                units=[one.unit for one in loud],
+                subjects=[f"{one.key}/{one.set_code}/{one.item_code}" for one in loud],
+                occurred_at=at,
+            )
+
+
+def _line(one: Changed, summary: Summary) -> tuple[Any, ...]:
+    """What the log and the table of items hold of a change, in the order of _LINE, then `unknown`."""
+    unit, outcome = one.unit, one.outcome
+    return (
+        one.key,
+        unit.code,
+        unit.path,
+        one.set_code,
+        one.item_code,
+        one.before,
+        outcome.status,
+        *figure_columns(outcome.figure),
+        summary.met,
+        summary.total,
+        one.cause,
+        outcome.unknown,
     )
-    values = {
-        **packed("sheets", _SHEET, {name: [row[n] for row in sheets] for n, (name, _) in enumerate(_SHEET)}),
-        **packed("items", _ITEM, {name: [line[name] for line in items] for name, _ in _ITEM}),
-        **packed("lines", _LINE, {name: [line[name] for line in lines] for name, _ in _LINE}),
-    }
-    await tx.execute(_WRITE, {**values, "at": at, "rolled": rolled, "loud": bool(loud)})
-    if not loud:
-        return
-    await outbox.add_kind(
-        tx,
-        events_pb2.ComplianceChanged,
-        payloads=[_event(one, summaries[unit_key(one.unit), one.set_code], at) for one in loud],
-        units=[one.unit for one in loud],
-        subjects=[f"{unit_key(one.unit)}/{one.set_code}/{one.item_code}" for one in loud],
-        occurred_at=at,
-    )
 
 
-def _line(one: Changed, summary: Summary) -> dict[str, Any]:
-    value = figure_columns(one.outcome.figure)
-    return {
-        "unit": unit_key(one.unit),
-        "code": one.unit.code,
-        "path": one.unit.path,
-        "set_code": one.set_code,
-        "item_code": one.item_code,
-        "before": one.before,
-        "after": one.outcome.status,
-        "flag": value[0],
-        "numerator": value[1],
-        "denominator": value[2],
-        "met": summary.met,
-        "total": summary.total,
-        "cause": one.cause,
-        "unknown": one.outcome.unknown,
-    }
+def _columns(of: Sequence[tuple[str, str]], rows: Sequence[Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    return {name: [row[n] for row in rows] for n, (name, _) in enumerate(of)}
 
 
-def _event(one: Changed, summary: Summary, at: datetime) -> bytes:
-    message = events_pb2.ComplianceChanged(
-        unit=one.unit.code,
-        set=one.set_code,
-        item=one.item_code,
-        before=one.before,
-        after=one.outcome.status,
-        because=one.cause,
-        met=summary.met,
-        total=summary.total,
-    )
-    message.changed_at.FromDatetime(at)
-    return message.SerializeToString()
+def _events(changed: Iterable[Changed], summaries: Mapping[tuple[str, str], Summary], at: datetime) -> Iterator[bytes]:
+    moment = Timestamp()
+    moment.FromDatetime(at)
+    for one in changed:
+        summary = summaries[one.key, one.set_code]
+        yield events_pb2.ComplianceChanged(
+            unit=one.unit.code,
+            set=one.set_code,
+            item=one.item_code,
+            before=one.before,
+            after=one.outcome.status,
+            because=one.cause,
+            met=summary.met,
+            total=summary.total,
+            changed_at=moment,
+        ).SerializeToString()
 
 
 async def touch(

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, time
+from operator import itemgetter
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.indicators.calculation import evaluation
-from services.indicators.calculation.engine import VIETNAM, Fact, FactKey, TallyKey
+from services.indicators.calculation.engine import VIETNAM, Fact, TallyKey, day_of
 from services.indicators.calculation.folding import Batch as Batch
 from services.indicators.calculation.model import code_of, fact_of, parked_key
+from services.indicators.calculation.packing import CHUNK, Statement, in_turn
 from services.indicators.calculation.prepared import Prepared, prepared
 from services.indicators.calculation.remembering import (
     FOLLOWED,
@@ -153,27 +155,42 @@ async def settle(
     if not batch.winners:
         return 0
     await _hold(tx, state, batch.codes)
-    if placed is None:
-        placed = {
-            key: (state.home if fact.attribute in ready.counted else state.place)(fact.unit, fact.observed_at)
-            for key, fact in batch.winners.items()
-        }
-    await state.load(tx, {group for _, group in placed.values()}, ready)
-    dirty: dict[str, dict[str, tuple[datetime, str]]] = {}
-    counted = [(fact, placed[key][0]) for key, fact in batch.winners.items() if fact.attribute in ready.counted]
-    whole = [(fact, placed[key][0]) for key, fact in batch.winners.items() if fact.attribute not in ready.counted]
+    counted, whole, groups = _sorted_out(state, batch, ready, placed)
+    await state.load(tx, groups, ready)
+    dirty: Dirt = {}
     news = 0
     if counted:
         news += await _put_counted(tx, state, counted, ready, dirty, adopting=adopting)
     if whole:
         news += await _put_whole(tx, state, whole, ready, dirty, adopting=adopting)
     if batch.losers:
-        await _remember(tx, state, batch, placed)
+        await _remember(tx, state, batch)
     if state.follows_any and not adopting:
         await _remember_before(tx, state, counted)
     causes = {unit: {name: mark[1] for name, mark in marks.items()} for unit, marks in dirty.items()}
     await evaluation.recompute(tx, causes, ready.catalogue, state)
     return news
+
+
+def _sorted_out(state: State, batch: Batch, ready: Prepared, placed: Places | None) -> tuple[Told, Told, set[str]]:
+    """The facts of entities and those of whole units, each with the key of its unit and unit by unit; their groups.
+
+    In the order of units, the rows of one statement lie together in tables and indexes, and a heap is moved once.
+    """
+    counted: Told = []
+    whole: Told = []
+    groups: set[str] = set()
+    for key, fact in batch.winners.items():
+        of_entity = fact.attribute in ready.counted
+        if placed is not None:
+            unit, group = placed[key]
+        else:
+            unit, group = (state.home if of_entity else state.place)(fact.unit, fact.observed_at)
+        groups.add(group)
+        (counted if of_entity else whole).append((fact, unit))
+    counted.sort(key=_unit)
+    whole.sort(key=_unit)
+    return counted, whole, groups
 
 
 async def _hold(tx: AsyncSession, state: State, codes: set[str], *, described: bool = False) -> None:
@@ -185,7 +202,11 @@ async def _hold(tx: AsyncSession, state: State, codes: set[str], *, described: b
             return
 
 
+Told = list[tuple[Fact, str]]
+"""Facts, each with the key of its unit."""
+_unit = itemgetter(1)
 Dirt = dict[str, dict[str, tuple[datetime, str]]]
+"""Unit key to its attributes that changed, each with the moment and the cause of its last word."""
 Places = dict[tuple[str, str, str], tuple[str, str]]
 """Key of a fact to the key and the group of the unit it counts for."""
 
@@ -199,23 +220,23 @@ async def _put_counted(
     *,
     adopting: bool,
 ) -> int:
-    rows = (await tx.execute(PUT_COUNTED, {**as_columns(facts, ready), "adopting": adopting})).all()
     news = 0
     last: dict[tuple[str, str], datetime] = {}
     strange: set[str] = set()
-    for row in rows:
-        if row.unit is None:
-            news = int(row.n)
-            continue
-        spot = (row.unit, row.attribute)
-        last[spot] = max(last.get(spot, row.last), row.last)
-        known = state.units.get(row.unit)
-        if known is None:
-            strange.add(row.unit)
-            continue
-        heaps = known.heaps.setdefault(row.attribute, {})
-        heap = TallyKey(row.unit, row.attribute, row.source, row.origin, row.year, row.state)
-        heaps[heap] = heaps.get(heap, 0) + int(row.n)
+    async for rows in in_turn(tx, _chunks(PUT_COUNTED, facts, ready, adopting)):
+        for unit, attribute, source, origin, year, held, n, at in rows:
+            if unit is None:
+                news += int(n)
+                continue
+            spot = (unit, attribute)
+            last[spot] = max(last.get(spot, at), at)
+            known = state.units.get(unit)
+            if known is None:
+                strange.add(unit)
+                continue
+            heaps = known.heaps.setdefault(attribute, {})
+            heap = TallyKey(unit, attribute, source, origin, year, held)
+            heaps[heap] = heaps.get(heap, 0) + int(n)
     await _meet(tx, state, strange, ready)
     causes = dict.fromkeys(last, "")
     for fact, unit in facts:
@@ -227,6 +248,13 @@ async def _put_counted(
         cause = causes[unit, attribute] or by_moment.get((attribute, at), "")
         dirty.setdefault(unit, {})[attribute] = (at, cause)
     return news
+
+
+def _chunks(
+    statement: sa.TextClause, facts: Sequence[tuple[Fact, str]], ready: Prepared, adopting: bool
+) -> Iterable[Statement]:
+    for n in range(0, len(facts), CHUNK):
+        yield statement, {**as_columns(facts[n : n + CHUNK], ready), "adopting": adopting}
 
 
 async def _meet(tx: AsyncSession, state: State, keys: Iterable[str], ready: Prepared) -> None:
@@ -246,18 +274,26 @@ async def _put_whole(
     *,
     adopting: bool,
 ) -> int:
-    rows = (await tx.execute(PUT_WHOLE, {**as_columns(facts, ready), "adopting": adopting})).all()
-    by_key = {(fact.attribute, fact.entity, fact.source): (fact, unit) for fact, unit in facts}
-    await _meet(tx, state, {r[4] for r in rows if r[4] is not None and r[4] not in state.units}, ready)
-    for attribute, entity, source, unit, old_unit in rows:
-        key = FactKey(attribute, entity, source)
-        told, _ = by_key[key]
+    left: dict[tuple[str, str, str], str] = {}
+    old_news: set[tuple[str, str, str]] = set()
+    async for rows in in_turn(tx, _chunks(PUT_WHOLE, facts, ready, adopting)):
+        for attribute, entity, source, unit, old_unit in rows:
+            if unit is None:
+                old_news.add((attribute, entity, source))
+            else:
+                left[attribute, entity, source] = old_unit
+    await _meet(tx, state, {unit for unit in left.values() if unit not in state.units}, ready)
+    for told, unit in facts:
+        key = told.key
+        if key in old_news:
+            continue
         fact = _moved(told, unit)
+        attribute = fact.attribute
         mark = (fact.observed_at, fact.cause)
         before: Fact | None = None
-        if old_unit is not None and old_unit != unit and old_unit in state.units:
-            state.units[old_unit].reported.get(attribute, {}).pop(key, None)
-            _mark(dirty, old_unit, attribute, mark)
+        if key in left and left[key] in state.units:
+            state.units[left[key]].reported.get(attribute, {}).pop(key, None)
+            _mark(dirty, left[key], attribute, mark)
         known = state.units.get(unit)
         if known is not None:
             reported = known.reported.get(attribute)
@@ -270,7 +306,7 @@ async def _put_whole(
                 del reported[key]
         if before is None or not _says_the_same(before, fact):
             _mark(dirty, unit, attribute, mark)
-    return len(rows)
+    return len(facts) - len(old_news)
 
 
 def _moved(fact: Fact, unit: str) -> Fact:
@@ -291,8 +327,12 @@ def _moved(fact: Fact, unit: str) -> Fact:
 
 
 def _mark(dirty: Dirt, unit: str, attribute: str, mark: tuple[datetime, str]) -> None:
-    causes = dirty.setdefault(unit, {})
-    causes[attribute] = max(causes.get(attribute, mark), mark)
+    causes = dirty.get(unit)
+    if causes is None:
+        causes = dirty[unit] = {}
+    held = causes.get(attribute)
+    if held is None or mark > held:
+        causes[attribute] = mark
 
 
 def _says_the_same(before: Fact, after: Fact) -> bool:
@@ -303,18 +343,13 @@ def _says_the_same(before: Fact, after: Fact) -> bool:
         and before.origin == after.origin
         and before.period == after.period
         and before.withdrawn == after.withdrawn
-        and (
-            bool(after.period)
-            or before.observed_at.astimezone(VIETNAM).date() == after.observed_at.astimezone(VIETNAM).date()
-        )
+        and (bool(after.period) or day_of(before.observed_at) == day_of(after.observed_at))
     )
 
 
-async def _remember(
-    tx: AsyncSession, state: State, batch: Batch, placed: dict[tuple[str, str, str], tuple[str, str]]
-) -> None:
+async def _remember(tx: AsyncSession, state: State, batch: Batch) -> None:
     """Keep the words that others of the same batch outdid. A unit that only they name is told that the fact left it."""
-    rows: list[tuple[Fact, str]] = []
+    rows: Told = []
     for fact in batch.losers:
         unit, _ = state.place(fact.unit, fact.observed_at)
         rows.append((fact, unit))
@@ -324,4 +359,7 @@ async def _remember(
             gone = _moved(winner, unit)
             gone.value, gone.withdrawn = None, True
             rows.append((gone, unit))
-    await tx.execute(REMEMBER, as_columns(rows, None))
+    rows.sort(key=_unit)
+    parts = (rows[n : n + CHUNK] for n in range(0, len(rows), CHUNK))
+    async for _ in in_turn(tx, ((REMEMBER, as_columns(part, None)) for part in parts)):
+        pass

@@ -62,22 +62,18 @@ def code_of(key: str) -> str:
     return key.rsplit("@", 1)[0]
 
 
-class Stored(NamedTuple):
-    """A value as three columns: `state` for flags and states, numerator and denominator for ratios and counts."""
-
-    state: str | None
-    numerator: int | None
-    denominator: int | None
+Stored = tuple[str | None, int | None, int | None]
+"""A value as three columns: a state for flags and states, numerator and denominator for ratios and counts."""
 
 
 def store(value: Value | None) -> Stored:
     if isinstance(value, bool):
-        return Stored("true" if value else "false", None, None)
+        return ("true" if value else "false", None, None)
     if isinstance(value, Ratio):
-        return Stored(None, value.numerator, value.denominator)
+        return (None, value.numerator, value.denominator)
     if isinstance(value, int):
-        return Stored(None, value, None)
-    return Stored(value, None, None)
+        return (None, value, None)
+    return (value, None, None)
 
 
 def restore(state: str | None, numerator: int | None, denominator: int | None) -> Value | None:

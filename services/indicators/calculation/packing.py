@@ -6,10 +6,16 @@ together; a joined text costs a tenth of it on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+
+CHUNK = 4000
+"""Rows of one statement: many enough that nothing is paid per statement, few enough to pack the next beside it."""
 SEPARATOR = "\x1f"
 """ASCII's own unit separator: no id, code or word of ours holds a control character."""
 NULL = "\x1e"
@@ -82,3 +88,28 @@ def packed(name: str, columns: Sequence[tuple[str, str]], values: Mapping[str, S
         f"{name}_{column}": NULL + SEPARATOR + PACKERS[kind](values[column]) if values[column] else NULL
         for column, kind in columns
     }
+
+
+Statement = tuple[sa.TextClause, Mapping[str, Any]]
+
+
+async def in_turn(tx: AsyncSession, statements: Iterable[Statement]) -> AsyncIterator[Sequence[Any]]:
+    """The rows of statements executed one after the other; each is made while the server works on the one before."""
+    running: asyncio.Task[sa.Result[Any]] | None = None
+    try:
+        for statement, values in statements:
+            done = await running if running is not None else None
+            running = asyncio.create_task(tx.execute(statement, values))
+            # The server has its work before we go on with ours.
+            await asyncio.sleep(0)
+            if done is not None:
+                yield _rows(done)
+        if running is not None:
+            yield _rows(await running)
+    finally:
+        if running is not None and not running.done():
+            await asyncio.wait({running})
+
+
+def _rows(result: sa.Result[Any]) -> Sequence[Any]:
+    return result.all() if isinstance(result, sa.CursorResult) and result.returns_rows else ()

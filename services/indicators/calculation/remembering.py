@@ -92,8 +92,10 @@ PUT_COUNTED = sa.text(f"""{_PUT}, moves AS (
     SELECT unit, attribute, source, origin, year, state, n, last FROM deltas
     UNION ALL SELECT NULL, NULL, NULL, NULL, NULL, NULL, count(*), NULL FROM put
 """)
+# Answers with what is out of the ordinary only: facts that left another unit, and (without a unit) those not put.
 PUT_WHOLE = sa.text(f"""{_PUT}
-    SELECT attribute, entity, source, unit, old_unit FROM put
+    SELECT attribute, entity, source, unit, old_unit FROM put WHERE old_unit <> unit
+    UNION ALL SELECT attribute, entity, source, NULL, NULL FROM late
 """)
 REMEMBER = sa.text(f"""
     WITH {given("given", _COLUMNS)}

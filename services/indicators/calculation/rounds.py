@@ -14,7 +14,6 @@ from chassis.auth import covers
 from chassis.units import LEVELS, Unit
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Fact, Figure, Outcome, Ratio, Reading, Summary, TallyKey, Value
-from services.indicators.calculation.model import unit_key
 from services.indicators.calculation.prepared import Prepared
 from services.indicators.calculation.state import NOTHING, Known, State
 from services.indicators.criteria import catalogue as c
@@ -26,6 +25,7 @@ from services.indicators.criteria.catalogue import Pair, input_of
 class Changed:
     """An item of a unit whose status or figure became another."""
 
+    key: str
     unit: Unit
     set_code: str
     item_code: str
@@ -55,7 +55,12 @@ class Judge:
     _causes: dict[tuple[str, Pair], str] = field(default_factory=dict)
 
     def touch(self, known: Known, code: str, cause: str) -> None:
-        """An input changed at a unit: note every item that may look different now."""
+        """An input changed at a unit: note every item that may look different now.
+
+        What a unit was when it ended stays: a late word is carried to what it became, and judged there.
+        """
+        if known.unit.valid_to is not None and known.unit.valid_to <= self.today:
+            return
         for pair in self.ready.catalogue.dependants.get(code, ()):
             level = self.ready.level[pair[0]]
             if level == known.unit.level:
@@ -100,7 +105,7 @@ class Judge:
             before = known.items.get(pair, NOTHING)
             if outcome != before or type(outcome.figure) is not type(before.figure):
                 known.items[pair] = outcome
-                self.changed.append(Changed(known.unit, *pair, before.status, outcome, cause))
+                self.changed.append(Changed(key, known.unit, *pair, before.status, outcome, cause))
                 self.touch(known, input_of(pair), cause)
 
     def outcome(self, known: Known, pair: Pair, item: c.Item) -> Outcome:
@@ -176,9 +181,9 @@ class Judge:
         """The new summary of each sheet an item of which changed."""
         found: dict[tuple[str, str], Summary] = {}
         for one in self.changed:
-            key = unit_key(one.unit)
-            if (key, one.set_code) not in found:
-                found[key, one.set_code] = self.summary(self.state.units[key], one.set_code)
+            sheet = (one.key, one.set_code)
+            if sheet not in found:
+                found[sheet] = self.summary(self.state.units[one.key], one.set_code)
         return found
 
     def summary(self, known: Known, set_code: str) -> Summary:

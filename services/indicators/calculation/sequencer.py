@@ -35,6 +35,7 @@ BATCH = 2000
 
 _ONLY_ONE = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('indicators-sequencer', 288))")
 _ONLY_ROLLER = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended('indicators-roller', 288))")
+_NO_ROLLER = sa.text("SELECT pg_advisory_xact_lock(hashtextextended('indicators-roller', 288))")
 _NOT_DURING_REBUILD = sa.text("SELECT pg_advisory_xact_lock_shared(hashtextextended('indicators-statuses', 288))")
 _NUMBER = sa.text(f"""
     WITH pending AS (
@@ -118,6 +119,16 @@ async def roll_up(tx: AsyncSession, catalogue: c.Catalogue) -> int:
     """
     if not (await tx.execute(_ONLY_ROLLER)).scalar_one():
         return 0
+    return await roll(tx, catalogue)
+
+
+async def keep_rollers_out(tx: AsyncSession) -> None:
+    """Wait until nobody rolls up, and keep it so until the end of the transaction."""
+    await tx.execute(_NO_ROLLER)
+
+
+async def roll(tx: AsyncSession, catalogue: c.Catalogue) -> int:
+    """As `roll_up`, for whoever made sure that nobody else does it on the same tables."""
     stale = sorted((await tx.execute(_STALE)).all(), key=lambda row: int(row.id))
     if not stale:
         return 0
@@ -203,12 +214,14 @@ class _Layer:
                 if outcome != before:
                     quiet = outcome[:2] == before[:2]
                     cause = self.causes[unit.code][criteria.code]
-                    changed.append(Changed(unit, criteria.code, code, before.status, outcome, cause, quiet))
+                    changed.append(
+                        Changed(keys[unit.code], unit, criteria.code, code, before.status, outcome, cause, quiet)
+                    )
 
     async def _judge(self, tx: AsyncSession, state: State, rolled: Sequence[Changed]) -> int:
         judge = Judge(state, self.ready, self.today, await evaluation.suspended_on(tx, self.today))
         for one in rolled:
-            known = state.units[unit_key(one.unit)]
+            known = state.units[one.key]
             known.items[one.set_code, one.item_code] = one.outcome
             judge.touch(known, input_of((one.set_code, one.item_code)), one.cause)
         for unit in self.units:

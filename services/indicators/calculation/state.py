@@ -117,6 +117,8 @@ class State:
     epochs: dict[str, int] = field(default_factory=dict)
     _generations: dict[str, list[Generation]] = field(default_factory=dict)
     """Code to each unit it ever named, oldest first; [] for an unknown code, whose facts wait in their own group."""
+    _places: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Of the codes that never named more than one unit: its key and its group."""
     _codes: dict[str, set[str]] = field(default_factory=dict)
     """Group to the codes whose generations were learnt with it."""
     _follows: dict[str, Follow] = field(default_factory=dict)
@@ -134,13 +136,15 @@ class State:
                 self.units.pop(known.key, None)
                 self._below[known.unit.parent].remove(known)
             for code in self._codes.pop(group, ()):
+                self._places.pop(code, None)
                 for one in self._generations.pop(code, ()):
                     self._follows.pop(one.key, None)
 
     def clear(self) -> None:
         """Forget everything."""
-        known = (self.units, self.groups, self.epochs, self._generations, self._codes, self._below, self._follows)
-        for mapping in known:
+        everything: tuple[dict[str, Any], ...] = (self.units, self.groups, self.epochs, self._codes, self._below)
+        everything += (self._generations, self._places, self._follows)
+        for mapping in everything:
             mapping.clear()
         self.held.clear()
 
@@ -156,6 +160,10 @@ class State:
                 Generation(unit.valid_from, unit_key(unit), group_of(unit), unit.valid_to, unit.level)
             )
         self._generations.update(found)
+        for code, generations in found.items():
+            if len(generations) < 2:
+                parked = parked_key(code)
+                self._places[code] = (generations[0].key, generations[0].group) if generations else (parked, parked)
         keys = [one.key for generations in found.values() for one in generations]
         for row in await tx.execute(_FOLLOWS, {"keys": keys}):
             self._follows[row.key] = Follow(row.successor, row.successor_group, row.effective_on)
@@ -169,6 +177,9 @@ class State:
         A code that identity has not described gets a parked key. An instant before the first description of a code
         means that first unit: a village was there before somebody entered it.
         """
+        place = self._places.get(code)
+        if place is not None:
+            return place
         found = self.generation(code, at)
         if found is None:
             parked = parked_key(code)
@@ -177,9 +188,9 @@ class State:
 
     def home(self, code: str, at: datetime) -> tuple[str, str]:
         """As `place`, for what is known of a single thing: it stays where it is when its unit goes over whole."""
-        key, group = self.place(code, at)
-        follow = self._follows.get(key)
-        return (follow.key, follow.group) if follow is not None else (key, group)
+        place = self.place(code, at)
+        follow = self._follows.get(place[0]) if self._follows else None
+        return (follow.key, follow.group) if follow is not None else place
 
     @property
     def follows_any(self) -> bool:

@@ -136,6 +136,12 @@ class Catalogue:
         own = self.sets[set_code].items
         return own + tuple(item for overlay in self._laid_over.get(set_code, ()) for item in overlay.items)
 
+    def row(self, set_code: str, item_code: str) -> c.Item | None:
+        """One row a set has anywhere, its own or one that an overlay adds; None also where there is no such set."""
+        if set_code not in self.sets:
+            return None
+        return next((item for item in self.rows_of(set_code) if item.code == item_code), None)
+
     def overlays_of(self, set_code: str) -> tuple[c.Overlay, ...]:
         """The overlays of a set, the one for the larger area first."""
         return self._laid_over.get(set_code, ())
@@ -154,9 +160,11 @@ def merge(
         for item in overlay.items:
             rows[item.code] = replace(item, overlay=overlay.code)
     for code, suspension in suspensions:
-        item = rows[suspension.item]
-        rule = _suspend(item.rule, suspension, code)
-        rows[item.code] = replace(item, rule=rule, base_rule=item.base_rule or item.rule)
+        # A row that an overlay adds is not there where or when that overlay does not hold.
+        if suspension.item in rows:
+            item = rows[suspension.item]
+            rule = _suspend(item.rule, suspension, code)
+            rows[item.code] = replace(item, rule=rule, base_rule=item.base_rule or item.rule)
     return tuple(rows.values())
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from chassis.errors import Said
 from chassis.units import LEVELS
 from services.indicators.criteria import definitions
 from services.indicators.criteria import rules as c
@@ -34,10 +35,32 @@ class Known:
     set_documents: dict[str, Document] = field(default_factory=dict)
 
 
-def among(names: Collection[str], most: int = 40) -> str:
+def among(names: Collection[str], most: int = 40) -> Said | str:
     """What is allowed, shortened where it is a long list."""
     listed = sorted(names)
-    return ", ".join(listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    if len(listed) > most:
+        return Said("{names} và {n} mã khác", names=", ".join(listed[:most]), n=len(listed) - most)
+    return ", ".join(listed) or NONE
+
+
+NONE = Said("chưa có mục nào")
+
+
+def unknown_measure(code: str, names: Collection[str]) -> Said:
+    return Said("không có chỉ số {code} (được dùng: {allowed})", code=code, allowed=among(names))
+
+
+def unknown_set(code: str, names: Collection[str]) -> Said:
+    return Said("không có bộ chỉ tiêu {code} (được dùng: {allowed})", code=code, allowed=among(names))
+
+
+def no_row(set_code: str, code: str, names: Collection[str]) -> Said:
+    return Said("bộ {set} không có dòng {code} (được dùng: {allowed})", set=set_code, code=code, allowed=among(names))
+
+
+def no_state(code: str, state: str, states: Sequence[str]) -> Said:
+    allowed = ", ".join(states) or Said("không có: đây là một số đếm")
+    return Said("{code} không có trạng thái {state} (được dùng: {allowed})", code=code, state=state, allowed=allowed)
 
 
 def measures(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
@@ -47,26 +70,29 @@ def measures(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
         for part in ("attributes", "measures"):
             for index, raw in enumerate(document.data.get(part, ())):
                 if raw["code"] in taken:
-                    where = "" if taken[raw["code"]] == document.name else f" (in {taken[raw['code']]})"
-                    yield document.fault((part, index, "code"), f"the code {raw['code']} is already taken{where}")
+                    said = Said("mã {code} đã được dùng (trong {file})", code=raw["code"], file=taken[raw["code"]])
+                    yield document.fault((part, index, "code"), said)
                 taken.setdefault(raw["code"], document.name)
         for index, raw in enumerate(document.data["measures"]):
             yield from _measure(document, raw, ("measures", index), known)
+
+
+def _both(code: str, key: str) -> Said:
+    return Said("{code}: nêu “{key}” cả ở khóa riêng và trong prefer, hoặc không nêu ở đâu cả", code=code, key=key)
 
 
 def _measure(document: Document, raw: dict[str, Any], place: Place, known: Known) -> Iterator[Fault]:
     for key, part in raw.get("counted", {}).items():
         yield from _counted(document, key, part, (*place, "counted", key), known)
     if ("counted" in raw["prefer"]) != ("counted" in raw):
-        said = "prefers counted facts but counts none" if "counted" not in raw else "counts facts but does not prefer"
-        yield document.fault((*place, "prefer"), f"{raw['code']} {said}: name `counted` in both places or in none")
+        yield document.fault((*place, "prefer"), _both(raw["code"], "counted"))
     if ("below" in raw["prefer"]) != ("below" in raw):
-        said = f"{raw['code']}: name `below` as a key and in `prefer`, or in neither"
-        yield document.fault((*place, "prefer"), said)
+        yield document.fault((*place, "prefer"), _both(raw["code"], "below"))
     if "below" in raw:
         yield from _below(document, raw, (*place, "below", "measure"), known)
     if raw.get("unbounded") and raw["kind"] != "ratio":
-        yield document.fault((*place, "unbounded"), f"only a ratio can exceed its denominator, not a {raw['kind']}")
+        said = Said("chỉ ratio mới có thể vượt quá mẫu số, không phải {kind}", kind=raw["kind"])
+        yield document.fault((*place, "unbounded"), said)
 
 
 def _counted(document: Document, key: str, part: Any, place: Place, known: Known) -> Iterator[Fault]:
@@ -76,28 +102,37 @@ def _counted(document: Document, key: str, part: Any, place: Place, known: Known
         attribute = known.attributes.get(part["attribute"])
         for state in part["states"]:
             if attribute and state not in attribute.states:
-                allowed = ", ".join(attribute.states) or "none: it is a count"
-                yield document.fault(place, f"{attribute.code} has no state {state!r} (allowed: {allowed})")
+                yield document.fault(place, no_state(attribute.code, state, attribute.states))
     for code in named:
         if code not in known.attributes:
             allowed = among(known.attributes)
-            yield document.fault(place, f"unknown attribute {code!r} (allowed: {allowed})")
+            yield document.fault(
+                place, Said("không có thuộc tính {code} (được dùng: {allowed})", code=code, allowed=allowed)
+            )
         elif key == "register" and known.attributes[code].kind != "count":
-            yield document.fault(place, f"{code} is a {known.attributes[code].kind}; a register is a count")
+            kind = known.attributes[code].kind
+            yield document.fault(place, Said("{code} thuộc kind {kind}; register phải là count", code=code, kind=kind))
 
 
 def _below(document: Document, raw: dict[str, Any], place: Place, known: Known) -> Iterator[Fault]:
     wanted = raw["below"]["measure"]
     lower = known.measures.get(wanted)
     if lower is None:
-        yield document.fault(place, f"unknown measure {wanted!r} (allowed: {among(known.measures)})")
+        yield document.fault(place, unknown_measure(wanted, known.measures))
         return
     if LEVELS.index(lower.level) <= LEVELS.index(raw["level"]):
-        yield document.fault(place, f"{wanted} is of level {lower.level}, which does not lie below a {raw['level']}")
+        yield document.fault(place, not_below(wanted, lower.level, raw["level"]))
     yield from _kinds(document, raw["below"].get("kinds", ()), lower.level, (*place[:-1], "kinds"))
     if lower.kind != raw["kind"] or raw["kind"] not in ("ratio", "count"):
-        allowed = "ratios and counts are added up, each from its own kind"
-        yield document.fault(place, f"{wanted} is a {lower.kind}, {raw['code']} a {raw['kind']}: {allowed}")
+        said = Said(
+            "{lower} thuộc kind {lower_kind}, {code} thuộc kind {kind}: chỉ cộng ratio với ratio, count với count",
+            lower=wanted, lower_kind=lower.kind, code=raw["code"], kind=raw["kind"],
+        )  # fmt: skip
+        yield document.fault(place, said)
+
+
+def not_below(code: str, lower: str, level: str) -> Said:
+    return Said("{code} thuộc cấp {lower}, không nằm dưới cấp {level}", code=code, lower=lower, level=level)
 
 
 @dataclass
@@ -123,36 +158,40 @@ class Rows:
             for index, part in enumerate(rule.get(key, ())):
                 yield from self.faults(part, (*place, key, index))
         if rule.get("at_least", 0) > len(rule.get("of", ())):
-            yield self.document.fault((*place, "at_least"), "asks for more conditions than are listed")
+            yield self.document.fault((*place, "at_least"), Said("đòi nhiều điều kiện hơn số điều kiện được nêu"))
 
     def _measure(self, rule: dict[str, Any], kind: str, place: Place) -> Iterator[Fault]:
         measure = self.known.measures.get(rule[kind])
         if measure is None:
-            allowed = among([m.code for m in self.known.measures.values() if m.level == self.level and m.kind == kind])
-            text = f"unknown measure {rule[kind]!r} (allowed for a {kind} of level {self.level}: {allowed})"
-            yield self.document.fault(place, text)
+            fitting = [m.code for m in self.known.measures.values() if m.level == self.level and m.kind == kind]
+            yield self.document.fault(place, unknown_measure(rule[kind], fitting))
             return
         if measure.kind != kind:
-            yield self.document.fault(place, f"{measure.code} is a {measure.kind}, not a {kind}")
+            said = Said(
+                "{code} thuộc kind {kind}, không phải {asked}", code=measure.code, kind=measure.kind, asked=kind
+            )
+            yield self.document.fault(place, said)
         if measure.level != self.level:
-            text = f"{measure.code} is of level {measure.level}; a row of level {self.level} reads its own level only"
-            yield self.document.fault(place, text)
+            said = Said(
+                "{code} thuộc cấp {lower}; dòng của cấp {level} chỉ đọc chỉ số của chính cấp đó",
+                code=measure.code, lower=measure.level, level=self.level,
+            )  # fmt: skip
+            yield self.document.fault(place, said)
 
     def _other(self, named: dict[str, str], place: Place) -> Iterator[Fault]:
         other = self.known.sets.get(named["set"])
         if other is None:
-            yield self.document.fault(place, f"unknown set {named['set']!r} (allowed: {among(self.known.sets)})")
+            yield self.document.fault(place, unknown_set(named["set"], self.known.sets))
             return
         codes = [item["code"] for item in other["items"]]
         if named["item"] not in codes:
-            yield self.document.fault(place, f"{named['set']} has no row {named['item']!r} (allowed: {among(codes)})")
+            yield self.document.fault(place, no_row(named["set"], named["item"], codes))
 
     def _children(self, named: dict[str, str], place: Place) -> Iterator[Fault]:
         yield from self._other(named, place)
         other = self.known.sets.get(named["set"])
         if other is not None and LEVELS.index(other["level"]) <= LEVELS.index(self.level):
-            text = f"{named['set']} is of level {other['level']}, which does not lie below a {self.level}"
-            yield self.document.fault(place, text)
+            yield self.document.fault(place, not_below(named["set"], other["level"], self.level))
 
     def _item(self, named: dict[str, str], place: Place) -> Iterator[Fault]:
         yield from self._other(named, place)
@@ -160,19 +199,29 @@ class Rows:
         if other is None:
             return
         if other["level"] != self.level:
-            text = f"{named['set']} is of level {other['level']}, not {self.level}: use children for a lower level"
-            yield self.document.fault(place, text)
-        missing = set(self.kinds or ("every kind",)) - set(other.get("kinds", self.kinds or ("every kind",)))
-        if missing:
-            yield self.document.fault(place, f"{named['set']} is not for units of {among(missing)}")
+            said = Said(
+                "{code} thuộc cấp {other}, không phải {level}: cấp thấp hơn thì dùng children",
+                code=named["set"], other=other["level"], level=self.level,
+            )  # fmt: skip
+            yield self.document.fault(place, said)
+        if "kinds" not in other:
+            return
+        missing = sorted(set(self.kinds) - set(other["kinds"]))
+        if missing or not self.kinds:
+            kinds = ", ".join(missing) or Said("mọi loại")
+            yield self.document.fault(
+                place, Said("{code} không dùng cho đơn vị loại {kinds}", code=named["set"], kinds=kinds)
+            )
 
     def _threshold(self, rule: dict[str, Any], place: Place) -> Iterator[Fault]:
         if not ({"ratio", "count", "children"} & set(rule)):
             return
         value = "target" in rule or "by" in rule
         if ("operator" in rule) != value:
-            lacks = "a value: target, or by" if "operator" in rule else "an operator: >, >= or ="
-            yield self.document.fault(place, f"a threshold needs {lacks}")
+            lacks = Said("ngưỡng thiếu giá trị: nêu target hoặc by")
+            if "operator" not in rule:
+                lacks = Said("ngưỡng thiếu operator: >, >= hoặc =")
+            yield self.document.fault(place, lacks)
         if "by" in rule:
             yield from self._by(rule, (*place, "by"))
         bounded = "ratio" in rule and not getattr(self.known.measures.get(rule["ratio"]), "unbounded", False)
@@ -183,16 +232,19 @@ class Rows:
         measure = self.known.measures.get(by["measure"])
         traits = [m.code for m in self.known.measures.values() if m.kind == "state" and m.level == self.level]
         if measure is None or measure.kind != "state" or measure.level != self.level:
-            text = f"{by['measure']!r} is no trait of a {self.level} (allowed: {among(traits) or 'none is defined'})"
-            yield self.document.fault((*place, "measure"), text)
+            said = Said(
+                "{code} không phải là đặc điểm (kind state) của cấp {level} (được dùng: {allowed})",
+                code=by["measure"], level=self.level, allowed=among(traits),
+            )  # fmt: skip
+            yield self.document.fault((*place, "measure"), said)
             return
         for state in by["cases"]:
             if state not in measure.states:
-                text = f"{measure.code} has no state {state!r} (allowed: {', '.join(measure.states)})"
-                yield self.document.fault((*place, "cases", state), text)
+                yield self.document.fault((*place, "cases", state), no_state(measure.code, state, measure.states))
         left = [state for state in measure.states if state not in by["cases"]]
         if left and "else" not in by:
-            yield self.document.fault(place, f"no value for {', '.join(left)}: name them or give else")
+            said = Said("chưa có giá trị cho {states}: nêu ra hoặc thêm else", states=", ".join(left))
+            yield self.document.fault(place, said)
 
 
 def _values(document: Document, rule: dict[str, Any], place: Place, bounded: bool) -> Iterator[Fault]:
@@ -202,14 +254,14 @@ def _values(document: Document, rule: dict[str, Any], place: Place, bounded: boo
     values += [(("by", "else"), by["else"])] if "else" in by else []
     for where, value in values:
         if "children" in rule and isinstance(value, int) != bool(rule.get("count")):
-            text = "a number of units goes with `count: true`, a share without"
-            yield document.fault((*place, *where), text)
+            said = Said("số lượng đơn vị đi với count: true, tỷ lệ thì không")
+            yield document.fault((*place, *where), said)
         elif isinstance(value, str) and value.endswith("/0"):
-            yield document.fault((*place, *where), "the denominator is zero")
+            yield document.fault((*place, *where), Said("mẫu số bằng 0"))
         elif isinstance(value, str) and bounded and definitions.fraction(value) > 1:
-            yield document.fault((*place, *where), "a share of the whole cannot be asked to exceed 100%")
+            yield document.fault((*place, *where), Said("tỷ lệ trong tổng số không thể phải vượt 100%"))
         elif isinstance(value, str) and bounded and definitions.fraction(value) == 1 and rule.get("operator") == ">":
-            yield document.fault((*place, *where), "no share is more than 100%")
+            yield document.fault((*place, *where), Said("không tỷ lệ nào lớn hơn 100%"))
 
 
 def sets(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
@@ -218,15 +270,15 @@ def sets(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
     for document in documents:
         data = document.data
         if data["set"] in defined:
-            text = f"another file defines the set {data['set']!r}: {defined[data['set']]}"
-            yield document.fault(("set",), text)
+            said = Said("tệp khác đã quy định bộ {code}: {file}", code=data["set"], file=defined[data["set"]])
+            yield document.fault(("set",), said)
         defined.setdefault(data["set"], document.name)
         yield from _validity(document)
         yield from _kinds(document, data.get("kinds", ()), data["level"], ("kinds",))
         groups = [group["code"] for group in data.get("groups", ())]
         for index, code in enumerate(groups):
             if code in groups[:index]:
-                yield document.fault(("groups", index, "code"), f"two groups with the code {code}")
+                yield document.fault(("groups", index, "code"), Said("hai nhóm cùng mã {code}", code=code))
         rows = Rows(document, data["level"], tuple(data.get("kinds", ())), known)
         yield from _items(rows, set(), groups)
 
@@ -234,25 +286,27 @@ def sets(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
 def _kinds(document: Document, kinds: Sequence[str], level: str, place: Place) -> Iterator[Fault]:
     for index, kind in enumerate(kinds):
         if kind not in KINDS[level]:
-            text = f"no {level} is of kind {kind!r} (allowed: {', '.join(KINDS[level])})"
-            yield document.fault((*place, index), text)
+            named = {"level": level, "kind": kind, "allowed": ", ".join(KINDS[level])}
+            said = Said("cấp {level} không có đơn vị loại {kind} (được dùng: {allowed})", **named)
+            yield document.fault((*place, index), said)
 
 
 def _validity(document: Document) -> Iterator[Fault]:
     start, end = document.data["valid_from"], document.data.get("valid_to")
     if end is not None and end <= start:
-        yield document.fault(("valid_to",), f"ends on {end}, which is not after its first day {start}")
+        said = Said("kết thúc ngày {end}, không sau ngày đầu tiên {start}", end=end, start=start)
+        yield document.fault(("valid_to",), said)
 
 
 def _items(rows: Rows, taken: set[str], groups: Collection[str]) -> Iterator[Fault]:
     seen = set(taken)
     for index, item in enumerate(rows.document.data.get("items", ())):
         if item["code"] in seen:
-            yield rows.document.fault(("items", index, "code"), f"two rows with the code {item['code']}")
+            yield rows.document.fault(("items", index, "code"), Said("hai dòng cùng mã {code}", code=item["code"]))
         seen.add(item["code"])
         if "group" in item and item["group"] not in groups:
-            text = f"unknown group {item['group']!r} (allowed: {among(groups) or 'none is defined'})"
-            yield rows.document.fault(("items", index, "group"), text)
+            said = Said("không có nhóm {code} (được dùng: {allowed})", code=item["group"], allowed=among(groups))
+            yield rows.document.fault(("items", index, "group"), said)
         yield from rows.faults(item["rule"], ("items", index, "rule"))
 
 
@@ -260,16 +314,23 @@ def overlays(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
     """Of every overlay against the set it lies on."""
     defined: dict[str, str] = {}
     added: dict[str, set[str]] = {}
+    # A suspension may name a row that an overlay adds, its own or one of the units above or below.
+    adding: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        for item in document.data.get("items", ()):
+            adding.setdefault(document.data["on"], {}).setdefault(item["code"], item["rule"])
     for document in documents:
         data = document.data
         if data["overlay"] in defined:
-            text = f"another file defines the overlay {data['overlay']!r}: {defined[data['overlay']]}"
-            yield document.fault(("overlay",), text)
+            file = defined[data["overlay"]]
+            yield document.fault(
+                ("overlay",), Said("tệp khác đã quy định lớp phủ {code}: {file}", code=data["overlay"], file=file)
+            )
         defined.setdefault(data["overlay"], document.name)
         yield from _validity(document)
         base = known.sets.get(data["on"])
         if base is None:
-            yield document.fault(("on",), f"unknown set {data['on']!r} (allowed: {among(known.sets)})")
+            yield document.fault(("on",), unknown_set(data["on"], known.sets))
             continue
         own = {item["code"] for item in base["items"]}
         rows = Rows(document, base["level"], tuple(base.get("kinds", ())), known)
@@ -279,18 +340,20 @@ def overlays(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
         for index, target in enumerate(data.get("targets", ())):
             yield from _target(rows, target, rules, ("targets", index))
         for index, order in enumerate(data.get("suspend", ())):
-            yield from _order(rows, order, rules, ("suspend", index))
+            yield from _order(rows, order, adding.get(data["on"], {}) | rules, ("suspend", index))
 
 
 def _row(rows: Rows, named: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
     if named["item"] not in rules:
-        text = f"the set has no row {named['item']!r} (allowed: {among(rules)})"
-        yield rows.document.fault((*place, "item"), text)
+        yield rows.document.fault((*place, "item"), no_row(rows.document.data["on"], named["item"], rules))
     elif "measure" in named:
         read = set(c.measures_of(definitions.rule(rules[named["item"]])))
         if named["measure"] not in read:
-            text = f"row {named['item']} does not read {named['measure']!r} (allowed: {among(read) or 'none'})"
-            yield rows.document.fault((*place, "measure"), text)
+            said = Said(
+                "dòng {item} không đọc chỉ số {code} (được dùng: {allowed})",
+                item=named["item"], code=named["measure"], allowed=among(read),
+            )  # fmt: skip
+            yield rows.document.fault((*place, "measure"), said)
 
 
 def _target(rows: Rows, target: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
@@ -303,16 +366,19 @@ def _target(rows: Rows, target: dict[str, Any], rules: Mapping[str, Any], place:
         rule = _part(rule, target["measure"])
     kind = next((k for k in ("ratio", "flag", "children", "count") if k in rule), None)
     if kind is None:
-        text = "the row has several conditions: name by `measure` the one whose target this is"
-        yield rows.document.fault(place, text)
+        yield rows.document.fault(
+            place, Said("dòng có nhiều điều kiện: nêu measure để biết mục tiêu của điều kiện nào")
+        )
     elif kind == "flag":
         if "target" in target:
-            yield rows.document.fault((*place, "target"), "a yes/no row has no value: naming it makes it judged")
+            yield rows.document.fault(
+                (*place, "target"), Said("dòng có/không không có giá trị: chỉ cần nêu tên là được chấm")
+            )
     elif "target" not in target:
-        yield rows.document.fault(place, f"the target of a {kind} needs operator and value")
+        yield rows.document.fault(place, Said("mục tiêu của {kind} cần cả operator và target", kind=kind))
     elif (kind == "count" or bool(rule.get("count") is True)) != isinstance(target["target"], int):
-        text = "a count is compared with a whole number, a ratio with a share such as 80%"
-        yield rows.document.fault((*place, "target"), text)
+        said = Said("count so với số nguyên, ratio so với tỷ lệ như 80%")
+        yield rows.document.fault((*place, "target"), said)
     else:
         bounded = kind != "ratio" or not getattr(rows.known.measures.get(rule["ratio"]), "unbounded", False)
         yield from _values(rows.document, target, place, bounded)
@@ -333,4 +399,4 @@ def _part(rule: dict[str, Any], measure: str) -> dict[str, Any]:
 def _order(rows: Rows, order: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
     yield from _row(rows, order, rules, place)
     if "from" in order and "to" in order and order["to"] <= order["from"]:
-        yield rows.document.fault((*place, "to"), "ends before it begins")
+        yield rows.document.fault((*place, "to"), Said("kết thúc trước khi bắt đầu"))

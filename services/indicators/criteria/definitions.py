@@ -149,6 +149,7 @@ def criteria_set(data: dict[str, Any]) -> c.CriteriaSet:
         items=tuple(map(_item, data["items"])),
         kinds=tuple(data.get("kinds", ())),
         auxiliary=data.get("auxiliary", False),
+        unofficial=data.get("unofficial", False),
         needed=NEEDED[data["needs"]],
         groups=tuple(c.Group(g["code"], _text(g["theme"]), _text(g["title"])) for g in data.get("groups", ())),
         target_date=_day(data.get("target_date")),

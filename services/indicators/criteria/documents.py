@@ -10,14 +10,17 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import jsonschema
 import yaml
 
+from chassis.errors import Said
+from chassis.i18n import DEFAULT_LOCALE, tell
 from chassis.text import has_control
+from services.indicators.criteria.schema_words import schema_words, unknown_keys
 
 DATA = Path(__file__).parents[1] / "data"
 MAX_CHARS = 500_000
@@ -30,17 +33,29 @@ KIND_OF: dict[str, Kind] = {"set": "set", "overlay": "overlay", "theme": "measur
 """The key at the top of a document that names it, and what the document then defines."""
 
 
+WHOLE = Said("(cả tệp)")
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing wrong in a document."""
+    """One thing wrong in a document. `place` is empty where it is the whole of it."""
 
     file: str
     line: int
     place: str
-    message: str
+    said: Said
+
+    @property
+    def message(self) -> str:
+        """What is wrong, in Vietnamese."""
+        return tell(self.said, DEFAULT_LOCALE)
+
+    def told(self, locale: str) -> str:
+        """File, line, place and what is wrong, in one line."""
+        return f"{self.file}:{self.line}: {self.place or tell(WHOLE, locale)}: {tell(self.said, locale)}"
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.place}: {self.message}"
+        return self.told(DEFAULT_LOCALE)
 
 
 class BadDefinition(ValueError):
@@ -81,15 +96,15 @@ class Document:
         self.data: Any = {}
         self._at: dict[Place, int] = {}
         if len(text) > MAX_CHARS:
-            raise BadDefinition([self.fault((), f"longer than {MAX_CHARS} characters")])
+            raise BadDefinition([self.fault((), Said("dài hơn {most} ký tự", most=MAX_CHARS))])
         faults = self._parse()
         top = self.data if isinstance(self.data, dict) else {}
         kinds = [kind for kind in ("set", "overlay", "theme") if kind in top]
         if len(kinds) != 1:
-            allowed = "exactly one of set, overlay, theme at the top says what the document defines"
-            raise BadDefinition([*faults, self.fault((), allowed)])
+            one = Said("đầu tài liệu phải có đúng một trong các khóa set, overlay, theme để biết tài liệu quy định gì")
+            raise BadDefinition([*faults, self.fault((), one)])
         self.kind: Kind = KIND_OF[kinds[0]]
-        faults += [self.fault(place, "control characters are not allowed") for place in _unprintable(self.data)]
+        faults += [self.fault(place, Said("không được có ký tự điều khiển")) for place in _unprintable(self.data)]
         found = sorted(_validator(self.kind).iter_errors(self.data), key=lambda e: [str(part) for part in e.path])
         faults += [self._schema_fault(error) for error in found]
         if faults:
@@ -98,25 +113,26 @@ class Document:
 
     def _parse(self) -> list[Fault]:
         try:
-            for event in yaml.parse(self.text, Loader=_Loader):
-                # A few lines of aliases of aliases unfold into more than any machine holds.
+            # A few lines of aliases of aliases unfold into more than any machine holds.
+            for event in yaml.parse(self.text, Loader=_Loader) if "*" in self.text else ():
                 if isinstance(event, yaml.AliasEvent):
                     line = event.start_mark.line + 1 if event.start_mark else 1
-                    raise BadDefinition([Fault(self.name, line, "YAML", "aliases are not allowed")])
-            node = yaml.compose(self.text, Loader=_Loader)
-            self.data = yaml.load(self.text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader.
+                    raise BadDefinition([Fault(self.name, line, "YAML", Said("không được dùng bí danh (alias)"))])
+            loader = _Loader(self.text)
+            node = loader.get_single_node()
             self._at = dict(_lines(node)) if node else {}
             for place, line in _unnamed(node) if node else ():
-                raise BadDefinition([self.fault(place, "a key must be text", line)])
+                raise BadDefinition([self.fault(place, Said("khóa phải là chữ"), line)])
             twice = list(_twice(node)) if node else []
+            self.data = loader.construct_document(node) if node else None
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise BadDefinition([Fault(self.name, line, "YAML", error.problem or "unreadable")]) from error
+            raise BadDefinition([Fault(self.name, line, "YAML", _unreadable(error.problem))]) from error
         except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise BadDefinition([Fault(self.name, 1, "YAML", str(error)[:200] or "nested too deeply")]) from error
-        return [self.fault(place, f"key {key!r} is written twice", line) for place, line, key in twice]
+            raise BadDefinition([Fault(self.name, 1, "YAML", _unreadable(str(error)[:200]))]) from error
+        return [self.fault(place, Said("khóa “{key}” được viết hai lần", key=key), line) for place, line, key in twice]
 
-    def fault(self, place: Place, message: str, line: int | None = None) -> Fault:
+    def fault(self, place: Place, said: Said, line: int | None = None) -> Fault:
         """A fault at a place of this document; its line is that of the place, or of what holds it."""
         at = place
         while line is None:
@@ -124,7 +140,7 @@ class Document:
             if line is None and not at:
                 line = 1
             at = at[:-1]
-        return Fault(self.name, line, _written(place), message)
+        return Fault(self.name, line, _written(place), said)
 
     def _schema_fault(self, error: jsonschema.ValidationError) -> Fault:
         best: Any = error
@@ -132,32 +148,17 @@ class Document:
             branch = _meant(best)
             if branch is None:
                 allowed = ", ".join(names[0] for names in _branches(best))
-                return self.fault(tuple(best.absolute_path), f"no known kind of rule is named (allowed: {allowed})")
+                said = Said("không nêu loại quy tắc nào được biết (được dùng: {allowed})", allowed=allowed)
+                return self.fault(tuple(best.absolute_path), said)
             best = min(branch, key=lambda e: -len(e.absolute_path))
-        message, line = best.message, None
-        if best.validator == "enum":
-            message = f"{best.instance!r} is not one of those allowed: {', '.join(map(str, best.validator_value))}"
-        elif best.validator == "const":
-            message = f"{best.instance!r} is not allowed here (allowed: {best.validator_value})"
-        elif best.validator == "pattern":
-            message = f"{str(best.instance)[:60]!r} must match {best.validator_value}"
-        elif best.validator == "additionalProperties":
-            known = ", ".join(sorted(best.schema.get("properties", {})))
-            extra = sorted(set(best.instance) - set(best.schema.get("properties", {})))
-            message = f"unknown key {', '.join(map(repr, extra))} (allowed: {known})"
-            line = self._at.get((*best.absolute_path, extra[0]))
+        place: Place = tuple(best.absolute_path)
+        line = None
+        if best.validator == "additionalProperties":
+            line = self._at.get((*place, unknown_keys(best)[0]))
         elif best.validator == "not" and best.validator_value == {}:
             # The key by itself may be right, and the kind beside it wrong: the fault lies with what holds both.
-            key, kind = (
-                best.absolute_path[-1],
-                "state" if best.absolute_path[-1] == "states" else "ratio, flag or count",
-            )
-            return self.fault(tuple(best.absolute_path)[:-1], f"key {key!r} is for kind {kind} only")
-        elif best.validator == "not":
-            message = "target and by exclude each other: give one of them"
-        elif best.validator == "dependentRequired":
-            message = f"a threshold needs both operator and value: {message}"
-        return self.fault(tuple(best.absolute_path), message[:500], line)
+            place = place[:-1]
+        return self.fault(place, schema_words(best), line)
 
 
 def _unprintable(data: Any, place: Place = ()) -> Iterator[Place]:
@@ -172,6 +173,11 @@ def _unprintable(data: Any, place: Place = ()) -> Iterator[Place]:
     elif isinstance(data, list):
         for index, value in enumerate(data):
             yield from _unprintable(value, (*place, index))
+
+
+def _unreadable(problem: str | None) -> Said:
+    """What the parser of YAML says, which it does in English."""
+    return Said("không đọc được YAML: {problem}", problem=problem) if problem else Said("lồng nhau quá sâu")
 
 
 def _branches(error: Any) -> list[list[str]]:
@@ -223,7 +229,13 @@ def _twice(node: yaml.Node, place: Place = ()) -> Iterator[tuple[Place, int, str
 
 def _written(place: Place) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.lstrip(".") or "(whole file)"
+    return text.lstrip(".")
+
+
+@lru_cache(maxsize=512)
+def parsed(name: str, text: str) -> Document:
+    """A document, parsed and checked once per process; raises BadDefinition."""
+    return Document(name, text)
 
 
 def shipped(folder: Path = DATA) -> list[Document]:
@@ -233,7 +245,7 @@ def shipped(folder: Path = DATA) -> list[Document]:
     for kind in ("measures", "sets", "overlays"):
         for path in sorted((folder / kind).glob("*.yaml")):
             try:
-                found.append(Document(f"{kind}/{path.name}", path.read_text(encoding="utf-8")))
+                found.append(parsed(f"{kind}/{path.name}", path.read_text(encoding="utf-8")))
             except BadDefinition as error:
                 faults += error.faults
     if faults:

@@ -64,12 +64,6 @@ class Newest:
     withdrawn: bool
 
 
-@functools.lru_cache(maxsize=512)
-def parsed(name: str, text: str) -> Document:
-    """A document, parsed once per process; raises BadDefinition."""
-    return Document(name, text)
-
-
 @functools.cache
 def shipped() -> tuple[Document, ...]:
     """The documents that came with this release."""
@@ -95,7 +89,7 @@ async def in_force(tx: AsyncSession) -> list[Document]:
     found = {(document.kind, document.code): document for document in shipped()}
     for row in await tx.execute(_IN_FORCE):
         if not row.withdrawn:
-            found[row.kind, row.code] = parsed(name_of(row.kind, row.code), row.content)
+            found[row.kind, row.code] = documents.parsed(name_of(row.kind, row.code), row.content)
     return list(found.values())
 
 
@@ -150,7 +144,7 @@ async def as_of(tx: AsyncSession, at: datetime) -> Catalogue:
     if key not in _AT:
         while len(_AT) >= 8:
             del _AT[next(iter(_AT))]
-        _AT[key] = library.build([parsed(name_of(*named), text) for named, text in chosen.items()])
+        _AT[key] = library.build([documents.parsed(name_of(*named), text) for named, text in chosen.items()])
     return _AT[key]
 
 

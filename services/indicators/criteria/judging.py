@@ -64,7 +64,7 @@ def _ratio(rule: c.RatioRule, figures: Figures) -> Outcome:
         return Outcome(rule.when_zero, figure)
     if rule.operator is None:
         return Outcome("measured", figure)
-    return Outcome(_against(rule.operator, _thresholds(rule, figures), figure), figure)
+    return Outcome(_verdict(rule, rule.operator, figures, figure), figure)
 
 
 def _count(rule: c.CountRule, figures: Figures) -> Outcome:
@@ -74,10 +74,10 @@ def _count(rule: c.CountRule, figures: Figures) -> Outcome:
     number = whole(figure)
     if rule.operator is None:
         return Outcome("measured", number)
-    return Outcome(_against(rule.operator, _thresholds(rule, figures), Ratio(number, 1)), number)
+    return Outcome(_verdict(rule, rule.operator, figures, Ratio(number, 1)), number)
 
 
-def _thresholds(rule: c.RatioRule | c.CountRule, figures: Figures) -> frozenset[Fraction]:
+def _targets(rule: c.RatioRule | c.CountRule, figures: Figures) -> frozenset[Fraction]:
     """What may be asked of this unit: one target, or all that come into question while its trait is not known."""
     if rule.by is None:
         return frozenset() if rule.target is None else frozenset({Fraction(rule.target)})
@@ -85,14 +85,19 @@ def _thresholds(rule: c.RatioRule | c.CountRule, figures: Figures) -> frozenset[
     return rule.by.targets(trait if isinstance(trait, str) else None)
 
 
-def _against(operator: c.Operator, targets: frozenset[Fraction], figure: Ratio) -> str:
-    verdicts = {holds(figure, operator, target) for target in targets}
+def _verdict(rule: c.RatioRule | c.CountRule, operator: c.Operator, figures: Figures, figure: Ratio) -> str:
+    """The status of a figure; where there is but one target, as mostly, without making a set of it."""
+    if rule.by is None:
+        if rule.target is None:
+            return "measured"
+        return "met" if holds(figure, operator, rule.target) else "unmet"
+    verdicts = {holds(figure, operator, target) for target in _targets(rule, figures)}
     if len(verdicts) != 1:
         return "no_data" if verdicts else "measured"
     return "met" if verdicts.pop() else "unmet"
 
 
-def holds(figure: Ratio, operator: c.Operator, target: Fraction) -> bool:
+def holds(figure: Ratio, operator: c.Operator, target: Fraction | int) -> bool:
     """Whether numerator / denominator stands to the target as asked, compared as whole numbers."""
     left, right = figure.numerator * target.denominator, target.numerator * figure.denominator
     if operator == ">":
@@ -192,7 +197,7 @@ def _lacking_parts(rule: c.Composed, figures: Figures, lookup: Lookup) -> int | 
 
 def _lacking_number(rule: c.RatioRule | c.CountRule, figures: Figures) -> int | None:
     figure = figures.get(rule.measure)
-    targets = _thresholds(rule, figures)
+    targets = _targets(rule, figures)
     if figure is None or isinstance(figure, str) or rule.operator is None or not targets:
         return None
     target = max(targets)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from chassis.errors import Said
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import checks, definitions, documents
 from services.indicators.criteria.documents import BadDefinition as BadDefinition
@@ -54,7 +55,8 @@ def _cycle_fault(error: c.Cycle, of_sets: Iterable[Document], of_overlays: Itera
             continue
         for index, item in enumerate(document.data.get("items", ())):
             if item["code"] == item_code:
-                return document.fault(("items", index, "rule"), f"rows wait for each other in a circle: {error}")
+                said = Said("các dòng chờ nhau thành vòng: {circle}", circle=str(error))
+                return document.fault(("items", index, "rule"), said)
     raise error
 
 

@@ -326,7 +326,8 @@ class Group:
 class CriteriaSet:
     """A set of criteria for the units of one level and (where `kinds` are named) of these kinds.
 
-    `needed` items must be met, None: all. An `auxiliary` set is no official set but conditions others look at.
+    `needed` items must be met, None: all. An `auxiliary` set is no official set but conditions others look at. An
+    `unofficial` one rests on no document of an authority: it is there to compare with.
     """
 
     code: str
@@ -338,6 +339,7 @@ class CriteriaSet:
     items: tuple[Item, ...]
     kinds: tuple[str, ...] = ()
     auxiliary: bool = False
+    unofficial: bool = False
     needed: int | None = None
     groups: tuple[Group, ...] = ()
     target_date: date | None = None

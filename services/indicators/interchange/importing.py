@@ -293,6 +293,15 @@ async def first_entries(tx: AsyncSession, import_id: uuid.UUID, most: int) -> li
     return []
 
 
+async def page_of_entries(tx: AsyncSession, import_id: uuid.UUID, after: int) -> tuple[int | None, list[Entry]]:
+    """One heap of the values that are right, `after` heaps left out, and the `after` of the next; None: the last."""
+    row = (await tx.execute(_CHUNK, {"id": import_id, "number": after})).first()
+    if row is None:
+        return None, []
+    more = (await tx.execute(_CHUNK, {"id": import_id, "number": after + 1})).first() is not None
+    return (after + 1 if more else None), await asyncio.to_thread(unpack, bytes(row.content))
+
+
 async def lock(tx: AsyncSession, import_id: uuid.UUID, state: str) -> None:
     """Keep others from this import; raises ImportDone unless it is still in `state`."""
     if (await tx.execute(_LOCK, {"id": import_id})).scalar_one_or_none() != state:
@@ -319,6 +328,8 @@ async def enqueue(tx: AsyncSession, me: Principal, one: Import, state: str, mode
     actor = {"subject": me.subject, "name": "", "grants": [[g.role, g.unit, g.path] for g in me.grants]}
     values = {"id": one.id, "state": state, "mode": mode, "actor": orjson.dumps(actor).decode()}
     await tx.execute(_QUEUE, values)
+    # An undo does not begin where the import ended.
+    await tell(tx, one.id, 0, one.valid)
 
 
 def actor_of(one: Import) -> Principal:

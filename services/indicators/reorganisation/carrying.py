@@ -77,7 +77,7 @@ _KNOWN = sa.text("""
 # A writer may have begun long before it committed, so what was recorded shortly before the carrying is looked at again.
 _LATE = sa.text("""
     SELECT s.successor FROM succession s
-    WHERE s.carried_at IS NULL OR s.effective_on > CAST(:recent AS date) AND EXISTS (
+    WHERE s.carried_at IS NULL OR greatest(s.effective_on, s.received_at::date) > CAST(:recent AS date) AND EXISTS (
         SELECT FROM fact_history h
         WHERE h.unit = s.predecessor AND h.recorded_at > s.carried_at - interval '10 minutes'
           AND h.source <> 'succession'
@@ -173,7 +173,7 @@ def _link_of(row: Any) -> Link:
 
 
 LATE_FOR = timedelta(days=366)
-"""How long after a reorganisation late words about its predecessors are still carried over."""
+"""How long after a reorganisation, and after its links came, late words about its predecessors are carried over."""
 
 
 async def catch_up(tx: AsyncSession, catalogue: c.Catalogue, today: date, most: int = 500) -> int:
@@ -312,7 +312,7 @@ async def put(tx: AsyncSession, one: Carried, last: Link, catalogue: c.Catalogue
 
 
 def _settlement_row(one: Carried, last: Link, unit: Unit) -> dict[str, Any]:
-    proposed = store(one.value)
+    held, numerator, denominator = store(one.value)
     return {
         "id": new_id(),
         "unit": one.successor,
@@ -322,7 +322,7 @@ def _settlement_row(one: Carried, last: Link, unit: Unit) -> dict[str, Any]:
         "effective_on": last.effective_on,
         "reason": one.reason,
         "parts": orjson.dumps([part.json() for part in one.parts]).decode(),
-        "state": proposed.state,
-        "numerator": proposed.numerator,
-        "denominator": proposed.denominator,
+        "state": held,
+        "numerator": numerator,
+        "denominator": denominator,
     }

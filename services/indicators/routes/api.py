@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
 import orjson
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from chassis import units
+from chassis import server_events, units
 from chassis.auth import covers
 from chassis.db import new_id, now
 from chassis.errors import Malformed
@@ -147,14 +147,14 @@ async def get_explanation(
     return reasons.explanation_out(found, catalogue, lang, asking.cursor_after(found))
 
 
-def _line(change: Change, words: str | None) -> bytes:
+def _event(change: Change, words: str | None) -> bytes:
     data = change.json()
     if words is not None:
         data |= {"because": cause_words(change.cause, words), "cause": change.cause}
-    return b"id: %d\nevent: change\ndata: %s\n\n" % (change.position, orjson.dumps(data))
+    return server_events.event(data, id=change.position)
 
 
-@api.get("/changes", response_class=StreamingResponse)
+@api.get("/changes", response_class=StreamingResponse, responses=server_events.DOCUMENTED)
 async def changes(
     request: Request,
     sessions: Sessions,
@@ -162,7 +162,7 @@ async def changes(
     set: Annotated[str | None, Query(max_length=60)] = None,
     after: Annotated[int | None, Query(ge=0, lt=10**18, description="Start behind this; Last-Event-ID wins.")] = None,
     words: Annotated[Literal["vi", "en"] | None, Query(description="Say `because` in words, for people.")] = None,
-    last_event_id: Annotated[str | None, Header(max_length=20)] = None,
+    last_event_id: server_events.LastEventId = None,
 ) -> StreamingResponse:
     """Changes of items as server-sent events, without gaps behind Last-Event-ID; silence is broken by comments."""
     if set is not None:
@@ -171,22 +171,20 @@ async def changes(
     if unit is not None:
         async with sessions.read() as tx:
             path = (await units.get(tx, unit)).path
-    if last_event_id:
-        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 19):
-            raise Malformed(field="Last-Event-ID", message_="Vị trí trong dòng thay đổi không đọc được.")
-        after = int(last_event_id)
+    start = server_events.seen(last_event_id)
+    if start is None:
+        start = after
     live: Live = request.app.state.runtime.service.live
 
     async def stream() -> AsyncIterator[bytes]:
-        follow = live.follow(sessions.read, after, path=path, set_code=set)
+        follow = live.follow(sessions.read, start, path=path, set_code=set)
         # The first line goes out once the position is taken: a reader that has it misses nothing from then on.
         await anext(follow)
-        yield b"retry: 2000\n\n"
+        yield server_events.RETRY
         async for change in follow:
-            yield b": .\n\n" if change is None else _line(change, words)
+            yield server_events.SILENCE if change is None else _event(change, words)
 
-    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)
+    return server_events.response(stream(), "indicators")
 
 
 @api.post("/observations", status_code=201, response_model=entries.ObservationOut)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Body
+from fastapi import Body, Query
 
-from chassis import units
-from chassis.errors import Malformed
-from chassis.paging import After, Limit, decode_cursor, encode_cursor
+from chassis.paging import After, Limit
 from chassis.web import ApiRouter, MaybeMe, Tx
-from services.indicators.answers import asking, history, queries, whatif
-from services.indicators.calculation.model import UnknownItem
+from services.indicators.answers import asking, queries, whatif
 from services.indicators.criteria import library
 from services.indicators.routes.api import AsOf, Lang
 from services.indicators.shapes import reasons, supposing, telling
@@ -25,14 +22,11 @@ async def what_if(
 ) -> supposing.SupposedOut:
     """The sheet as it would be with other figures or targets, and the least that would turn each row; not stored."""
     catalogue = library.catalogue()
-    found = await whatif.suppose(
-        tx,
-        code,
-        queries.criteria_set(catalogue, set_code),
-        catalogue,
-        [supposing.change_of(change) for change in body.changes],
-        [supposing.aim_of(target) for target in body.targets],
-    )
+    criteria = queries.criteria_set(catalogue, set_code)
+    changes = [supposing.change_of(change) for change in body.changes]
+    await asking.allow(tx, me, code, changes)
+    aims = [supposing.aim_of(target) for target in body.targets]
+    found = await whatif.suppose(tx, code, criteria, catalogue, changes, aims)
     return supposing.supposed_out(found, catalogue, lang, ids=asking.sees_ids(me, found.unit))
 
 
@@ -49,22 +43,24 @@ async def get_reasons(
     )
 
 
+Day = Annotated[str | None, Query(max_length=10, description="A day in Việt Nam, as 2026-01-31.")]
+
+
 @inquiries.get("/units/{code}/sets/{set_code}/items/{item_code}/history", response_model=telling.HistoryOut)
 async def get_history(
-    tx: Tx, code: str, set_code: str, item_code: str, as_of: AsOf = None, limit: Limit = 50, after: After = None
+    tx: Tx,
+    code: str,
+    set_code: str,
+    item_code: str,
+    as_of: AsOf = None,
+    first: Annotated[Day, Query(alias="from")] = None,
+    last: Annotated[Day, Query(alias="to")] = None,
+    limit: Limit = 50,
+    after: After = None,
 ) -> telling.HistoryOut:
-    """Every change of a row, newest first, and its course of a year. `as_of` picks the unit the code named then."""
-    catalogue = library.catalogue()
-    criteria = queries.criteria_set(catalogue, set_code)
-    if all(item.code != item_code for item in catalogue.rows_of(set_code)):
-        raise UnknownItem(set=criteria.code, item=item_code[:60])
-    unit = await units.get(tx, code, asking.as_of_day(as_of))
-    cursor = decode_cursor(after, 1)
-    if cursor and not (isinstance(cursor[0], int) and 0 <= cursor[0] < 2**63):
-        raise Malformed(field="after", message_="Vị trí trang không đọc được.")
-    pair = (criteria.code, item_code)
-    found = await history.turns(tx, unit, pair, limit=limit, before_id=cursor[0] if cursor else None)
-    following = encode_cursor((found[limit - 1].id,)) if len(found) > limit else None
-    today = asking.as_of_day(as_of) or units.today()
-    all_of = await history.course(tx, unit, pair, catalogue, today=today)
-    return telling.history_out(unit.code, criteria.code, item_code, found[:limit], following, all_of)
+    """Every change of a row, newest first, and its course of a year, or of the days from `from` to `to`.
+
+    `as_of` picks the unit the code named then.
+    """
+    asked = asking.RowAsked(code, set_code, item_code, asking.as_of_day(as_of), first or "", last or "")
+    return telling.history_out(await asking.row_history(tx, asked, limit, after))

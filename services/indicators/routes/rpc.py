@@ -19,12 +19,14 @@ from chassis.text import has_control
 from services.indicators.answers import asof, queries
 from services.indicators.answers.live import Live
 from services.indicators.answers.standing import Moment
-from services.indicators.calculation.engine import Figure, Ratio, Value
+from services.indicators.calculation.engine import Ratio, Value
 from services.indicators.calculation.model import Change
 from services.indicators.criteria import editions, library
+from services.indicators.routes import rpc_inquiries
+from services.indicators.routes.rpc_inquiries import value_of
 from services.indicators.settings import Settings
 from services.indicators.shapes.schemas import target_out
-from services.indicators.sources import intake, streams
+from services.indicators.sources import intake, rejections, streams
 from services.indicators.sources.batching import Batches
 from services.indicators.sources.intake import REASONS, Observed, Receipt
 
@@ -34,6 +36,8 @@ SCOPES = {
     f"{PACKAGE}ObservationService/SubmitStream": "indicators.observations.write",
     f"{PACKAGE}ComplianceService/Get": "indicators.read",
     f"{PACKAGE}ComplianceService/Watch": "indicators.read",
+    f"{PACKAGE}ComplianceService/WhatIf": "indicators.read",
+    f"{PACKAGE}ComplianceService/History": "indicators.read",
 }
 MOST_REJECTIONS = 1000
 """Rejections named in one answer; all are counted."""
@@ -101,7 +105,18 @@ async def _again(work: Callable[[AsyncSession], Awaitable[Receipt]]) -> Receipt:
 
 
 async def _store(me: Principal, batch: list[Observed]) -> Receipt:
-    return await _again(lambda tx: intake.submit(tx, me, batch, library.catalogue()))
+    return await _again(lambda tx: _submit(tx, me, batch))
+
+
+async def _submit(tx: AsyncSession, me: Principal, batch: list[Observed]) -> Receipt:
+    """Take in what is right of a batch, and count what is refused.
+
+    A client that may report nothing of what it sends writes nothing, not even that.
+    """
+    done = await intake.submit(tx, me, batch, library.catalogue())
+    if done.accepted or done.duplicate or any(one.reason != "not_granted" for one in done.rejections):
+        await rejections.note(tx, intake.sender(me).client, batch, done.rejections)
+    return done
 
 
 class ObservationService(stubs.ObservationServiceServicer):
@@ -184,22 +199,12 @@ async def _advance(me: Principal, client: str, stream: str, before: int, items: 
     observed = [observed_of(item.observation) for item in items]
 
     async def work(tx: AsyncSession) -> Receipt:
-        done = await intake.submit(tx, me, observed, library.catalogue())
+        done = await _submit(tx, me, observed)
         if done.accepted or done.duplicate:
             await streams.advance(tx, client, stream, before, items[-1].position, done)
         return done
 
     return await _again(work)
-
-
-def value_of(figure: Figure | None) -> pb.Value | None:
-    if figure is None:
-        return None
-    if isinstance(figure, bool):
-        return pb.Value(flag=figure)
-    if isinstance(figure, Ratio):
-        return pb.Value(ratio=pb.Ratio(numerator=figure.numerator, denominator=figure.denominator))
-    return pb.Value(count=figure)
 
 
 class ComplianceService(stubs.ComplianceServiceServicer):
@@ -229,6 +234,12 @@ class ComplianceService(stubs.ComplianceServiceServicer):
             total=sheet.total,
             items=[_item(row, sheet.rolled_up) for row in sheet.rows],
         )
+
+    async def WhatIf(self, request: pb.WhatIfRequest, _context: Any) -> pb.WhatIfResponse:
+        return await rpc_inquiries.what_if(rpc.tx(), rpc.me(), request)
+
+    async def History(self, request: pb.HistoryRequest, _context: Any) -> pb.HistoryResponse:
+        return await rpc_inquiries.row_history(rpc.tx(), request)
 
     async def Watch(self, request: pb.WatchRequest, context: Any) -> AsyncIterator[pb.WatchResponse]:
         if request.set:

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from services.indicators.answers.whatif import Aim, Change, Need, Row, Supposed
+from services.indicators.answers.needs import Need
+from services.indicators.answers.singles import Single
+from services.indicators.answers.whatif import Aim, Change, Row, Supposed
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Outcome, Ratio, Summary, Value
 from services.indicators.criteria.least import Least, Step
@@ -34,12 +36,19 @@ class StateIn(BaseModel):
 
 
 class ChangeIn(BaseModel):
-    """A figure that would be another: of a measure, or of how many units below meet an item of a set."""
+    """What would be another: a measure, of how many units below an item of a set is met, or one single thing."""
 
     model_config = ConfigDict(extra="forbid")
     measure: Code | None = None
     set: Code | None = Field(default=None, description="With `item`: the row of a set of the units below.")
     item: Code | None = None
+    attribute: Code | None = Field(
+        default=None, description="With `entity`: what would be otherwise of a single thing; for who may see ids."
+    )
+    entity: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")] | None = Field(
+        default=None, description="A thing that is known today, as `entities` or its reporter names it."
+    )
+    gone: Annotated[bool, Field(strict=True, description="With `entity`: the thing is no longer there.")] = False
     value: RatioValue | FlagValue | CountValue | StateIn | None = None
     more: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True)] | None = Field(
         default=None, description="Instead of `value`: so many more than today (in the numerator of a share)."
@@ -47,10 +56,17 @@ class ChangeIn(BaseModel):
 
     @model_validator(mode="after")
     def _whole(self) -> ChangeIn:
-        if (self.measure is None) == (self.item is None) or (self.item is None) != (self.set is None):
-            raise ValueError("Nêu một thước đo, hoặc một bộ và mã chỉ tiêu của các đơn vị bên dưới.")
-        if (self.value is None) == (self.more is None):
+        pairs = ((self.set, self.item), (self.attribute, self.entity))
+        if any((one is None) != (other is None) for one, other in pairs) or (
+            [self.measure, self.item, self.entity].count(None) != 2
+        ):
+            raise ValueError("Nêu một thước đo, một bộ và mã chỉ tiêu của các đơn vị bên dưới, hoặc một đối tượng.")
+        if [self.value is not None, self.more is not None, self.gone].count(True) != 1:
             raise ValueError("Nêu giá trị mới hoặc số cộng thêm, một trong hai.")
+        if self.more is not None and self.entity is not None:
+            raise ValueError("Một đối tượng không cộng thêm được: hãy nêu giá trị mới.")
+        if self.gone and self.entity is None:
+            raise ValueError("Chỉ một đối tượng mới có thể không còn nữa.")
         return self
 
 
@@ -70,7 +86,9 @@ class SupposeIn(BaseModel):
     targets: list[TargetIn] = Field(default_factory=list, max_length=MOST)
 
 
-def change_of(change: ChangeIn) -> Change:
+def change_of(change: ChangeIn) -> Change | Single:
+    if change.attribute is not None and change.entity is not None:
+        return Single(change.attribute, change.entity, _value(change.value))
     subject = change.measure or f"{change.set}/{change.item}"
     return Change(subject, _value(change.value), change.more)
 
@@ -96,6 +114,8 @@ class EntityOut(BaseModel):
     entity: str = Field(description="The reporter's own opaque id.")
     source: str
     value: FigureOut | StateValue | None
+    counted_by: str = Field(description="The attribute that would have to be otherwise.")
+    counts_as: FlagValue | StateValue = Field(description="What it would have to be; a change with it can be asked.")
 
 
 class NearOut(BaseModel):
@@ -231,6 +251,10 @@ def _step(need: Need, catalogue: c.Catalogue, locale: str, ids: bool) -> StepOut
                 entity=one.entity,
                 source=one.source,
                 value=None if one.value is None else _shown(one.value),
+                counted_by=one.counted_by,
+                counts_as=FlagValue(flag=one.counts_as)
+                if isinstance(one.counts_as, bool)
+                else StateValue(state=str(one.counts_as)),
             )
             for one in (need.entities if ids else ())
         ],

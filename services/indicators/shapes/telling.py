@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from services.indicators.answers.history import Asked, Course, Point, Turn
+from services.indicators.answers.asking import RowHistory
+from services.indicators.answers.history import Asked, Point, Turn
 from services.indicators.shapes.schemas import FigureOut, Status, figure_out
 
 
@@ -73,15 +74,13 @@ def _asked(asked: Asked) -> AskedOut:
     )
 
 
-def history_out(
-    unit: str, set_code: str, item: str, found: list[Turn], following: str | None, all_of: Course
-) -> HistoryOut:
+def history_out(found: RowHistory) -> HistoryOut:
     return HistoryOut(
-        unit=unit,
-        set=set_code,
-        item=item,
-        items=[turn_out(turn) for turn in found],
-        next=following,
-        points=[_point(point) for point in all_of.points],
-        targets=[_asked(asked) for asked in all_of.asked],
+        unit=found.unit.code,
+        set=found.criteria.code,
+        item=found.item.code,
+        items=[turn_out(turn) for turn in found.turns],
+        next=found.next,
+        points=[_point(point) for point in found.course.points],
+        targets=[_asked(asked) for asked in found.course.asked],
     )

@@ -1,26 +1,22 @@
 """Owns documents that figures rest on: recognised by their content, bounded, kept in the database, given back.
 
-A scan from a phone says where and when it was taken: pictures are drawn anew, so only pixels are kept. PDF is kept as
-it came and is only ever given out as a download. Documents are for those who may see explanations of the unit.
+Pictures are drawn anew, so only their pixels are kept (see `chassis.pictures`). PDF is kept as it came and is only ever
+given out as a download. Documents are for those who may see explanations of the unit.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import io
-import struct
 import unicodedata
 import uuid
-import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from PIL import Image, ImageOps, UnidentifiedImageError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import pictures
 from chassis.auth import VIEWERS, Principal
 from chassis.db import new_id
 from chassis.errors import DomainError, Kind, NotFound
@@ -29,8 +25,6 @@ from services.indicators.calculation.engine import Ratio, Value
 
 MAX_BYTES = 10 * 1024 * 1024
 """Largest document handed in with an entry, in bytes."""
-MAX_PIXELS = 50_000_000
-"""Most pixels that are decoded: about 150 MB of memory; more is a decompression bomb."""
 MAX_NAME = 120
 
 
@@ -75,25 +69,7 @@ class Document:
     created_at: datetime
 
 
-_UNREADABLE = (
-    UnidentifiedImageError,
-    # Pillow warns first and refuses later; where warnings are errors the warning arrives here.
-    Image.DecompressionBombWarning,
-    Image.DecompressionBombError,
-    OSError,
-    EOFError,
-    # What the readers of the formats let through where a file lies about itself.
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    struct.error,
-    zlib.error,
-)
 _KINDS = {b"\xff\xd8\xff": ("JPEG", "image/jpeg", ".jpg"), b"\x89PNG\r\n\x1a\n": ("PNG", "image/png", ".png")}
-_TURNS = asyncio.Semaphore(2)
-"""Two pictures are decoded at a time in one process, so that a burst of uploads cannot take all of its memory."""
 
 
 def file_name(name: str, suffix: str) -> str:
@@ -114,29 +90,20 @@ def recognise(data: bytes, name: str) -> Clean:
         if data.startswith(mark):
             try:
                 return Clean(file_name(name, suffix), media_type, _redraw(data, form))
-            except _UNREADABLE as error:
+            except pictures.Unreadable as error:
                 raise NotADocument(field="file") from error
     raise NotADocument(field="file")
 
 
 def _redraw(data: bytes, form: str) -> bytes:
-    """The same picture with nothing but its pixels: no EXIF, place, comment or appended data."""
-    with Image.open(io.BytesIO(data), formats=(form,)) as opened:
-        if opened.width * opened.height > MAX_PIXELS:
-            raise ValueError("too many pixels")
-        upright = ImageOps.exif_transpose(opened)
-        mode = "RGB" if form == "JPEG" else "RGBA" if "A" in upright.getbands() else "RGB"
-        drawn = Image.new(mode, upright.size)
-        drawn.paste(upright.convert(mode))
-    out = io.BytesIO()
-    drawn.save(out, form, **({"quality": 88} if form == "JPEG" else {}), optimize=True)
-    return out.getvalue()
+    """The same picture with nothing but its pixels."""
+    drawn = pictures.pixels(data, (form,))
+    return pictures.encoded(drawn, form, quality=88) if form == "JPEG" else pictures.encoded(drawn, form)
 
 
 async def clean(data: bytes, name: str) -> Clean:
     """`recognise` on a worker thread, so that the event loop goes on."""
-    async with _TURNS:
-        return await asyncio.to_thread(recognise, data, name)
+    return await pictures.in_turn(recognise, data, name)
 
 
 _KEEP = sa.text("""

@@ -28,7 +28,7 @@ from services.indicators.sources.observing import Observations
 from services.indicators.stream import feeds
 from services.indicators.stream.feeds import Deed, Feed, Feeds, Mapping
 
-MOST_UNITS = 20_000
+MOST_UNITS = 40_000
 """Units kept in memory; a process that has met more begins anew, which costs a read of each it meets again."""
 
 MOST_SOURCES = 10_000
@@ -75,12 +75,15 @@ class Intake:
         return len(self._folded.batch) + len(self._folded.observations)
 
     def wants(self, kind: bytes) -> bool:
+        """Whether events of that type (ce_type) concern the service."""
         return kind in self._kinds
 
-    def fold(self, record: Record, headers: dict[str, bytes]) -> None:
+    def fold(self, record: Record, headers: dict[str, bytes]) -> bool:
         feed = self._kinds.get(headers.get("ce_type", b""))
         if feed is None:
-            raise Poison("no ce_type header")
+            if "ce_type" not in headers:
+                raise Poison("no ce_type header")
+            return False
         if feed.latest:
             self._folded.observations.add(record, headers, self._source(headers.get("ce_source", b"")))
         elif feed.mapping is not None:
@@ -89,6 +92,7 @@ class Intake:
             event = self._registry.decode(text_headers(record), record.value)
             if event is not None:
                 self._folded.deeds.setdefault(feed.deed, []).append(event)
+        return True
 
     def _map(self, feed: Feed, mapping: Mapping, record: Record, headers: dict[str, bytes]) -> None:
         message = feed.message()

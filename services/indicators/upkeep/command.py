@@ -2,6 +2,8 @@
 
 `lint` needs nothing but the files. The others compare with what ships, or with `--live` with what is in force in the
 database; `apply` and `withdraw` write there and judge the units again before they end.
+
+What a command says is Vietnamese, or English where `--lang` or the language of the terminal says so.
 """
 
 from __future__ import annotations
@@ -9,17 +11,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import os
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from chassis.db import Sessions, make_engine
-from chassis.i18n import register, translator
+from chassis.errors import DomainError, Said
+from chassis.i18n import Locale, locale_of, localize_error, register, tell, translator
 from services.indicators.calculation import applying
 from services.indicators.calculation.applying import Applied, CriteriaRefused, NothingApplied
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import differing, documents, editions, library
+from services.indicators.criteria.checks import unknown_set
 from services.indicators.criteria.documents import BadDefinition, Document
 from services.indicators.settings import Settings
 from services.indicators.upkeep import following
@@ -37,11 +42,17 @@ def main(arguments: Sequence[str], settings: MakeSettings = Settings) -> int:
         return int(asyncio.run(given.run(given, settings)))
     except (BadDefinition, CriteriaRefused) as refused:
         for fault in refused.faults:
-            sys.stderr.write(f"{fault}\n")
+            sys.stderr.write(f"{fault.told(given.lang)}\n")
         return 1
-    except (FileNotFoundError, IsADirectoryError, UnicodeDecodeError, NothingApplied, KeyError) as trouble:
-        sys.stderr.write(f"{trouble}\n")
+    except DomainError as error:
+        sys.stderr.write(f"{localize_error(error, given.lang)}\n")
         return 1
+
+
+def language(environment: Mapping[str, str]) -> Locale:
+    """The language of a terminal: the first of its variables that is set decides."""
+    named = (environment.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return locale_of(next((tag for tag in named if tag), None))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser_of[name] = one = commands.add_parser(name, help=words, description=words)
         one.set_defaults(run=run)
-        one.add_argument("--lang", choices=("vi", "en"), default="vi")
+        one.add_argument("--lang", choices=("vi", "en"), default=language(os.environ))
         if name in ("lint", "diff", "apply"):
             one.add_argument("files", nargs="*" if name == "lint" else "+", type=Path)
         if name in ("lint", "diff", "show"):
@@ -76,15 +87,24 @@ def _read(files: Sequence[Path]) -> list[Document]:
     """The files as documents; raises BadDefinition with the faults of all of them."""
     found, faults = [], []
     for path in files:
-        if path.stat().st_size > 4 * documents.MAX_CHARS:
-            raise BadDefinition([documents.Fault(str(path), 1, "(whole file)", "the file is too large")])
         try:
-            found.append(Document(str(path), path.read_text(encoding="utf-8")))
+            found.append(Document(str(path), _text(path)))
         except BadDefinition as error:
             faults += error.faults
     if faults:
         raise BadDefinition(faults)
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > 4 * documents.MAX_CHARS:
+            raise BadDefinition([documents.Fault(str(path), 1, "", Said("tệp quá lớn"))])
+        return path.read_text(encoding="utf-8")
+    except OSError as trouble:
+        raise BadDefinition([documents.Fault(str(path), 1, "", Said("không mở được tệp"))]) from trouble
+    except UnicodeDecodeError as trouble:
+        raise BadDefinition([documents.Fault(str(path), 1, "", Said("tệp không phải là văn bản UTF-8"))]) from trouble
 
 
 @asynccontextmanager
@@ -110,11 +130,14 @@ def _with(held: Sequence[Document], fresh: Sequence[Document]) -> list[Document]
 
 async def _lint(given: argparse.Namespace, settings: MakeSettings) -> int:
     catalogue = library.build(_with(await _held(given, settings), _read(given.files)))
-    rows = len(catalogue.order)
-    sys.stdout.write(
-        f"ok: {len(catalogue.sets)} sets, {rows} rows, {len(catalogue.measures)} measures, "
-        f"{len(catalogue.overlays)} overlays\n"
+    found = Said(
+        "Không có lỗi: {sets} bộ, {rows} dòng, {measures} chỉ số, {overlays} lớp phủ.",
+        sets=len(catalogue.sets),
+        rows=len(catalogue.order),
+        measures=len(catalogue.measures),
+        overlays=len(catalogue.overlays),
     )
+    sys.stdout.write(f"{tell(found, given.lang)}\n")
     return 0
 
 
@@ -135,7 +158,7 @@ async def _show(given: argparse.Namespace, settings: MakeSettings) -> int:
     catalogue = library.build(await _held(given, settings))
     criteria = catalogue.sets.get(given.set)
     if criteria is None:
-        sys.stderr.write(f"unknown set {given.set!r} (allowed: {', '.join(sorted(catalogue.sets))})\n")
+        sys.stderr.write(f"{tell(unknown_set(given.set, catalogue.sets), given.lang)}\n")
         return 1
     _ = translator(given.lang)
     words = RuleWords(catalogue, given.lang, _)
@@ -162,7 +185,7 @@ async def _apply(given: argparse.Namespace, settings: MakeSettings) -> int:
                 found = await applying.apply(tx, document, given.by)
             _said(found, given.lang)
         taken = await following.catch_up(sessions)
-    sys.stdout.write(f"judged again in {taken} transactions\n")
+    sys.stdout.write(f"{tell(Said('Đã chấm lại trong {n} lượt.', n=taken), given.lang)}\n")
     return 0
 
 
@@ -179,9 +202,8 @@ async def _withdraw(given: argparse.Namespace, settings: MakeSettings) -> int:
 
 
 def _said(found: Applied, lang: str) -> None:
-    sys.stdout.write(
-        f"{found.kind}/{found.code}: " + (f"version {found.version}\n" if found.version else "unchanged\n")
-    )
+    stands = Said("bản {n}", n=found.version) if found.version else Said("không đổi")
+    sys.stdout.write(f"{found.kind}/{found.code}: {tell(stands, lang)}\n")
     _tell(found.catalogue, found.differences, lang)
 
 

@@ -19,7 +19,7 @@ from services.indicators.views.tables import spelled
 from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words
 
 WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 36
 """Room around the plot for its labels, in units of the drawing."""
 
 

@@ -8,6 +8,7 @@ from datetime import date
 
 from chassis.i18n import fmt_date
 from services.indicators.criteria import catalogue as c
+from services.indicators.views.grouping import grouped
 from services.indicators.views.rules import RuleView, RuleWords, judged, target_words
 from services.indicators.views.wording import FEED_WORDS, LEVEL_WORDS, Translate
 
@@ -92,16 +93,6 @@ class RowWords:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class GroupWords:
-    """Rows that stand together; `theme` is named where it differs from that of the group before."""
-
-    code: str
-    theme: str
-    title: str
-    rows: list[RowWords]
-
-
 class SetView:
     """A set in plain words."""
 
@@ -115,7 +106,7 @@ class SetView:
         self.validity = validity_words(criteria, locale, _)
         self.sentence = self._sentence(_)
         self.overlays = catalogue.overlays_of(criteria.code)
-        self.groups = self._groups()
+        self.groups = grouped(criteria, ((item, self._row(item)) for item in criteria.items), locale, _)
 
     def _sentence(self, _: Translate) -> str:
         count = len(self.set.items)
@@ -126,20 +117,6 @@ class SetView:
         if self.set.needed is None:
             return _("Bộ này có {n} chỉ tiêu và cần đạt đủ.").format(n=count)
         return _("Bộ này có {n} chỉ tiêu, đạt khi có ít nhất {k}.").format(n=count, k=self.set.needed)
-
-    def _groups(self) -> list[GroupWords]:
-        found: list[GroupWords] = []
-        named = {group.code: group for group in self.set.groups}
-        theme = ""
-        for item in self.set.items:
-            if not found or found[-1].code != item.group:
-                group = named.get(item.group)
-                over = group.theme.in_(self._locale) if group else ""
-                title = group.title.in_(self._locale) if group else ""
-                found.append(GroupWords(item.group, over if over != theme else "", title, []))
-                theme = over
-            found[-1].rows.append(self._row(item))
-        return found
 
     def _row(self, item: c.Item) -> RowWords:
         _ = self._translate

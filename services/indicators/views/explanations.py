@@ -9,15 +9,16 @@ from datetime import datetime
 from chassis.i18n import fmt_number
 from chassis.units import Unit
 from services.indicators.answers.explanation import Explanation
+from services.indicators.answers.needs import Need
 from services.indicators.answers.queries import Line
 from services.indicators.answers.reasoning import Evidence, Node
-from services.indicators.answers.whatif import Need
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Ratio, Value
 from services.indicators.criteria.least import Least
 from services.indicators.shapes.supposing import step_titles
 from services.indicators.shapes.words import cause_words
 from services.indicators.views.rules import compared, target_words
+from services.indicators.views.things import thing_href, thing_name
 from services.indicators.views.wording import STATE_WORDS, Translate, address, figure_words, source_words
 
 OPEN_DEPTH = 2
@@ -215,7 +216,8 @@ class NeedView:
     """One step of the least change in words, with the entities or units it would take."""
 
     text: str
-    entities: tuple[str, ...]
+    entities: tuple[tuple[str, str], ...]
+    """Id and address of the things that are not counted yet."""
     more: int
     unreported: str
     nearest: tuple[tuple[str, str, str], ...]
@@ -248,7 +250,8 @@ class LeastView:
         else:
             words = _("{what}: thêm {n} {unit}") if step.more >= 0 else _("{what}: bớt {n} {unit}")
             text = words.format(what=title, n=fmt_number(step.effort, self._locale), unit=unit).rstrip()
-        named = tuple(entity.entity.partition("/")[2] or entity.entity for entity in need.entities) if ids else ()
+        shown = need.entities if ids else ()
+        named = tuple((thing_name(one.entity), thing_href(one.attribute, one.source, one.entity)) for one in shown)
         unreported = ""
         if need.unreported:
             unreported = _("{n} đối tượng có trong danh sách nhưng chưa ai báo cáo từng đối tượng.").format(

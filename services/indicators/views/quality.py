@@ -13,6 +13,7 @@ from services.indicators.calculation.engine import Candidate
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Value
 from services.indicators.interchange.workbooks import Cell, Table
+from services.indicators.sources.rejections import Example, Line
 from services.indicators.views.wording import FEED_WORDS, STATE_WORDS, Translate, address, figure_words, source_words
 
 
@@ -153,6 +154,7 @@ def rests(
     rows: Sequence[Any],
     overlays: Sequence[tuple[c.Overlay, c.Suspension]],
     criteria: c.CriteriaSet,
+    catalogue: c.Catalogue,
     names: Mapping[str, str],
     locale: str,
     _: Translate,
@@ -160,7 +162,7 @@ def rests(
     """Orders of suspension and what overlays suspend, in words."""
 
     def title(code: str) -> str:
-        item = criteria.item(code)
+        item = catalogue.row(criteria.code, code)
         return item.short.in_(locale) if item else code
 
     found = [
@@ -181,6 +183,43 @@ def rests(
             RestView(names.get(where, where), one.item, title(one.item), one.reason.in_(locale), one.document, dates)
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedView:
+    """What one source sent in vain for one reason; `examples` names the last ones, newest first."""
+
+    source: str
+    way: str
+    code: str
+    reason: str
+    count: str
+    number: int
+    at: datetime
+    examples: list[str]
+
+
+def rejected(found: Sequence[Line], locale: str, _: Translate) -> list[RejectedView]:
+    """Refused observations in words. What partners wrote is shown as it came: ids and codes, nothing else is kept."""
+    ways = {"grpc": _("gửi qua gRPC"), "stream": _("gửi qua dòng sự kiện")}
+
+    def example(one: Example) -> str:
+        parts = [one.id, one.measure, _("đơn vị {code}").format(code=one.unit) if one.unit else ""]
+        return ", ".join(part for part in parts if part)
+
+    return [
+        RejectedView(
+            source=line.source or _("không nêu tên"),
+            way=ways[line.way],
+            code=line.reason,
+            reason=_(line.words),
+            count=(_("hơn {n}") if line.more else "{n}").format(n=fmt_number(line.count, locale)),
+            number=line.count,
+            at=line.last_at,
+            examples=[example(one) for one in line.examples],
+        )
+        for line in found
+    ]
 
 
 def _dates(first: date, last: date | None, locale: str, _: Translate) -> str:
@@ -240,6 +279,9 @@ def quality_table(show: str, rows: Sequence[Any], _: Translate) -> Table:
             for r in rows
             for v in r.voices
         ]
+    elif show == "rejected":
+        head = [_("Nguồn"), _("Đường gửi"), _("Mã"), _("Lý do"), _("Số lần"), _("Lần cuối"), _("Ví dụ")]
+        lines = [[r.source, r.way, r.code, r.reason, r.number, r.at.isoformat(), "; ".join(r.examples)] for r in rows]
     else:
         head = [_("Nơi áp dụng"), _("Mã"), _("Chỉ tiêu"), _("Lý do"), _("Văn bản"), _("Thời gian")]
         lines = [[r.where, r.item, r.title, r.reason, r.document, r.dates] for r in rows]

@@ -149,7 +149,7 @@ class RuleWords:
     def _row(self, set_code: str, item_code: str) -> tuple[str, str, str]:
         """Title of the row, title of its set, and where the row is defined."""
         criteria = self.catalogue.sets.get(set_code)
-        item = criteria.item(item_code) if criteria else None
+        item = self.catalogue.row(set_code, item_code)
         title = item.short.in_(self.locale) if item else item_code
         name = criteria.title.in_(self.locale) if criteria else set_code
         return title, name, f"/indicators/sets/{set_code}#row-{item_code}"

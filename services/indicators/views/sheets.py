@@ -13,6 +13,7 @@ from services.indicators.calculation.engine import Ratio
 from services.indicators.calculation.model import Change
 from services.indicators.criteria import catalogue as c
 from services.indicators.shapes.words import cause_words, joined, lacks, unknown
+from services.indicators.views.grouping import grouped
 from services.indicators.views.rules import compared, judged, target_words
 from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words
 
@@ -69,6 +70,7 @@ class SheetView:
         self.missing_count = sum(row.status in ("unmet", "no_data") for row in sheet.rows)
         shown = [row for row in sheet.rows if not missing_only or row.status in ("unmet", "no_data")]
         self.rows = [self._row(row, catalogue, locale, _) for row in shown]
+        self.groups = grouped(sheet.criteria, ((one.row.item, one) for one in self.rows), locale, _)
         self.sentence, self.rest = self._sentence(catalogue, locale, _)
 
     def _sentence(self, catalogue: c.Catalogue, locale: str, _: Translate) -> tuple[str, str]:
@@ -111,8 +113,8 @@ class SheetView:
             because=cause_words(row.cause, locale) if row.cause else "",
             trend=self._trends.get(row.item.code, []),
             trend_words=self._trend_words(row.item.code, locale, _),
-            local=self._local(row.item, catalogue, locale, _),
-            halted=self._halted(row, catalogue, locale, _),
+            local=local_words(row.item, catalogue, locale, _),
+            halted=halted_words(row, catalogue, self._orders, locale, _),
         )
 
     def _target(self, rule: c.Rule) -> Fraction | None:
@@ -134,27 +136,6 @@ class SheetView:
             return _("Cần {target} (mức của nơi này)").format(target=asked)
         return _("Cần {target}").format(target=target_words(rule, _, locale=locale))
 
-    @staticmethod
-    def _local(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
-        overlay = catalogue.overlays.get(item.overlay) if item.overlay else None
-        if overlay is None:
-            return ""
-        names = {"title": overlay.title.in_(locale), "number": overlay.legal_basis.number}
-        if item.base_rule is None:
-            return _("Chỉ tiêu địa phương thêm: {title} ({number}).").format(**names)
-        base = target_words(item.base_rule, _, locale=locale)
-        return _("Mức do địa phương đặt: {title} ({number}); văn bản gốc: {base}.").format(base=base, **names)
-
-    def _halted(self, row: Row, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
-        """Why the row, or one of its conditions, is not judged."""
-        for part in c.suspensions_of(row.item.rule):
-            names = {"reason": part.reason.in_(locale), "document": part.document}
-            if part is row.item.rule:
-                return _("Tạm hoãn: {reason} ({document}).").format(**names)
-            what = ", ".join(catalogue.measures[code].title.in_(locale) for code in c.measures_of(part.rule))
-            return _("Tạm hoãn riêng điều kiện “{what}”: {reason} ({document}).").format(what=what, **names)
-        return self._orders.get(row.item.code, "")
-
     def _trend_words(self, code: str, locale: str, _: Translate) -> str:
         known = [point for point in self._trends.get(code, []) if point is not None]
         if len(known) < 2:
@@ -172,9 +153,33 @@ class SheetView:
         return _("Thêm {n} {unit} nữa là đạt").format(n=fmt_number(number, locale), unit=unit)
 
 
-def history_line(change: Change, criteria: c.CriteriaSet, locale: str, _: Translate) -> dict[str, Any]:
+def local_words(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
+    """What an overlay made of a row: added it, or set its target."""
+    overlay = catalogue.overlays.get(item.overlay) if item.overlay else None
+    if overlay is None:
+        return ""
+    names = {"title": overlay.title.in_(locale), "number": overlay.legal_basis.number}
+    added = all(one.code != item.code for one in catalogue.sets[overlay.set_code].items)
+    if added or item.base_rule is None:
+        return _("Chỉ tiêu địa phương thêm: {title} ({number}).").format(**names)
+    base = target_words(item.base_rule, _, locale=locale)
+    return _("Mức do địa phương đặt: {title} ({number}); văn bản gốc: {base}.").format(base=base, **names)
+
+
+def halted_words(row: Row, catalogue: c.Catalogue, orders: Mapping[str, str], locale: str, _: Translate) -> str:
+    """Why a row, or one of its conditions, is not judged; `orders` are those for the unit, in words, by row."""
+    for part in c.suspensions_of(row.item.rule):
+        names = {"reason": part.reason.in_(locale), "document": part.document}
+        if part is row.item.rule:
+            return _("Tạm hoãn: {reason} ({document}).").format(**names)
+        what = ", ".join(catalogue.measures[code].title.in_(locale) for code in c.measures_of(part.rule))
+        return _("Tạm hoãn riêng điều kiện “{what}”: {reason} ({document}).").format(what=what, **names)
+    return orders.get(row.item.code, "")
+
+
+def history_line(change: Change, catalogue: c.Catalogue, locale: str, _: Translate) -> dict[str, Any]:
     """A change as a line of the timeline."""
-    item = criteria.item(change.item_code)
+    item = catalogue.row(change.set_code, change.item_code)
     short = item.short.in_(locale) if item else change.item_code
     after = _(STATUS_WORDS[change.after])
     if change.before == change.after:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chassis.i18n import fmt_number
+from services.indicators.answers.needs import state_of
 from services.indicators.answers.whatif import Row, Supposed
 from services.indicators.criteria import catalogue as c
-from services.indicators.criteria.figures import Ratio
+from services.indicators.criteria.figures import Ratio, Value
 from services.indicators.criteria.least import Step
 from services.indicators.views.rules import RuleWords, judged, target_words
-from services.indicators.views.wording import Translate, figure_words, many
+from services.indicators.views.things import thing_href, thing_name
+from services.indicators.views.wording import STATE_WORDS, Translate, figure_words, many
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,18 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Thing:
+    """One single thing that can be supposed to count: the field, its id, where it is shown, how it stands today."""
+
+    name: str
+    value: str
+    label: str
+    href: str
+    now: str
+    typed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SupposedRow:
     """A row that is open, or was made to be met: before, after, what would do, and what can be asked of it."""
 
@@ -41,6 +55,8 @@ class SupposedRow:
     after: str
     needs: str
     questions: tuple[Question, ...]
+    things: tuple[Thing, ...]
+    more_things: int
 
 
 class SupposedView:
@@ -53,12 +69,14 @@ class SupposedView:
         catalogue: c.Catalogue,
         locale: str,
         _: Translate,
+        *,
+        asked: bool,
     ) -> None:
         self._catalogue, self._locale, self._translate = catalogue, locale, _
         self._figures, self._typed = found.figures, typed
         self._words = RuleWords(catalogue, locale, _)
         self.found = found
-        self.asked = any(typed.values())
+        self.asked = asked
         names = {"unit": found.unit.name, "met": found.before.met, "total": found.before.total}
         if self.asked:
             self.sentence = _("{unit} hiện đạt {met}/{total} chỉ tiêu; nếu như vậy sẽ đạt {then}/{total}.").format(
@@ -74,6 +92,8 @@ class SupposedView:
         return judged(row.item.rule) and (row.before.status in ("unmet", "no_data") or row.before != row.after)
 
     def _row(self, row: Row) -> SupposedRow:
+        things = self._things(row)
+        named = sum(len(need.entities) for need in row.needs)
         return SupposedRow(
             code=row.item.code,
             title=row.item.title.in_(self._locale),
@@ -82,7 +102,33 @@ class SupposedView:
             after=row.after.status,
             needs=self._needs(row),
             questions=tuple(self._questions(row.rule)),
+            things=tuple(things),
+            more_things=sum(need.total for need in row.needs) - named,
         )
+
+    def _things(self, row: Row) -> list[Thing]:
+        """What is supposed of single things already, then those that could be counted besides."""
+        measures = [self._catalogue.measures[code] for code in c.measures_of(row.rule)]
+        counted = {code for measure in measures if measure.counted for code in measure.counted.attributes}
+        found: dict[str, Thing] = {}
+        for name, value in self._typed.items():
+            kind, _, subject = name.partition(":")
+            attribute, _, entity = subject.partition(":")
+            if kind == "thing" and attribute in counted:
+                found[name] = Thing(name, value, thing_name(entity), "", "", typed=True)
+        for need in row.needs:
+            for one in need.entities:
+                value = state_of(one.counts_as)
+                name = f"thing:{one.counted_by}:{one.entity}"
+                href = thing_href(one.attribute, one.source, one.entity)
+                now = self._state_now(one.value)
+                found.setdefault(name, Thing(name, value, thing_name(one.entity), href, now, typed=False))
+        return list(found.values())
+
+    def _state_now(self, value: Value | None) -> str:
+        if isinstance(value, bool):
+            return self._translate("có") if value else self._translate("không")
+        return self._translate(STATE_WORDS.get(value, value)) if isinstance(value, str) else ""
 
     def _needs(self, row: Row) -> str:
         """The least that would still turn the row after what was supposed."""
@@ -102,7 +148,7 @@ class SupposedView:
         if step.kind in ("children", "item"):
             set_code, _slash, item_code = step.subject.partition("/")
             criteria = self._catalogue.sets[set_code]
-            item = criteria.item(item_code)
+            item = self._catalogue.row(set_code, item_code)
             title = item.short.in_(self._locale) if item else item_code
             if step.kind == "item":
                 return _("đạt “{title}”").format(title=title)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from services.indicators.answers.queries import Line, Sheet
 from services.indicators.calculation import engine
@@ -12,12 +12,14 @@ from services.indicators.interchange.workbooks import Cell, Table
 from services.indicators.interchange.workbooks import spelled as spelled
 from services.indicators.shapes.words import cause_words
 from services.indicators.views.rules import target_words
+from services.indicators.views.sheets import halted_words, local_words
 from services.indicators.views.wording import STATUS_WORDS, Translate
 
 
-def sheet_table(sheet: Sheet, locale: str, _: Translate) -> Table:
-    """One line per item."""
+def sheet_table(sheet: Sheet, catalogue: c.Catalogue, orders: Mapping[str, str], locale: str, _: Translate) -> Table:
+    """One line per item, with what overlays and orders of suspension (in words, by row) make of it."""
     head = [_("Mã"), _("Chỉ tiêu"), _("Kết quả"), _("Tử số"), _("Mẫu số"), _("Mức yêu cầu"), _("Từ"), _("Vì")]
+    head += [_("Của địa phương"), _("Tạm hoãn")]
     rows: list[list[Cell]] = []
     for row in sheet.rows:
         numerator: int | None = None
@@ -30,26 +32,35 @@ def sheet_table(sheet: Sheet, locale: str, _: Translate) -> Table:
         since = row.since.isoformat() if row.since else ""
         why = cause_words(row.cause, locale) if row.cause else ""
         said = [row.item.code, row.item.title.in_(locale), _(STATUS_WORDS[row.status])]
-        rows.append([sheet.unit.code, sheet.unit.name, *said, numerator, denominator, target, since, why])
+        local = local_words(row.item, catalogue, locale, _)
+        halted = "" if sheet.rolled_up else halted_words(row, catalogue, orders, locale, _)
+        rows.append(
+            [sheet.unit.code, sheet.unit.name, *said, numerator, denominator, target, since, why, local, halted]
+        )
     return Table(sheet.criteria.code, [_("Mã đơn vị"), _("Đơn vị"), *head], rows)
 
 
-def children_table(criteria: c.CriteriaSet, lines: Sequence[Line], _: Translate) -> Table:
-    """One line per unit below. Units of the set's own level have their status per item, in words; those above it two
-    columns per item, how many units meet it and of how many.
+def children_table(
+    criteria: c.CriteriaSet, items: Sequence[c.Item], lines: Sequence[Line], locale: str, _: Translate
+) -> Table:
+    """One line per unit below, one column per row of the matrix as the page draws it, overlays included.
+
+    Units of the set's own level have their status per item, in words; those above it two columns per item, how many
+    units meet it and of how many. Where there is nothing to judge, the cells are empty.
     """
     above = any(line.unit.level != criteria.level for line in lines)
     head = [_("Mã đơn vị"), _("Đơn vị"), _("Đạt"), _("Tổng")]
-    for item in criteria.items:
-        head += [item.code, _("{item} (tổng)").format(item=item.code)] if above else [item.code]
+    for item in items:
+        name = f"{item.code} {item.short.in_(locale)}"
+        head += [name, _("{item} (tổng)").format(item=name)] if above else [name]
     rows: list[list[Cell]] = []
     for line in lines:
         cells: list[Cell] = []
-        for item in criteria.items:
+        for item in items:
             status, figure = line.cells.get(item.code, ("no_data", None))
             if above:
                 cells += list(figure) if isinstance(figure, Ratio) else [None, None]
             else:
-                cells.append(_(STATUS_WORDS[status]))
+                cells.append(_(STATUS_WORDS[status]) if line.total else None)
         rows.append([line.unit.code, line.unit.name, line.met, line.total, *cells])
     return Table(criteria.code, head, rows)

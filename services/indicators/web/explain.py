@@ -8,11 +8,10 @@ from fastapi import Query
 from starlette.responses import Response
 
 from chassis import units
-from chassis.errors import Malformed
-from chassis.paging import After, decode_cursor, encode_cursor
+from chassis.paging import After
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.answers import asking, history, queries, whatif
+from services.indicators.answers import asking, history, needs, queries
 from services.indicators.calculation.model import UnknownItem
 from services.indicators.criteria import library
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
@@ -42,8 +41,8 @@ async def explain(
     here = f"/indicators/units/{sheet.unit.code}/items/{item.code}"
     least = None
     if found.row.status in ("unmet", "no_data") and not sheet.rolled_up:
-        needed, needs = await whatif.least_of(tx, sheet.unit, (criteria_set.code, item.code), catalogue)
-        least = views.LeastView(needed, needs, catalogue, page.locale, page._, ids=ids)
+        needed, steps = await needs.least_of(tx, sheet.unit, (criteria_set.code, item.code), catalogue)
+        least = views.LeastView(needed, steps, catalogue, page.locale, page._, ids=ids)
     view = views.ExplanationView(found, catalogue, page.locale, page._)
     return page.render(
         "explanation.html",
@@ -68,32 +67,24 @@ async def row_history(
     page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None, after: After = None
 ) -> Response:
     """How a row came about: a chart of a year against the target, and every change."""
-    catalogue = library.catalogue()
     criteria_set = chosen_set(set_code)
-    unit = await units.get(tx, code, asking.as_of_day(as_of))
-    item = next((one for one in catalogue.rows_of(criteria_set.code) if one.code == item_code), None)
-    if item is None:
-        raise UnknownItem(set=criteria_set.code, item=item_code[:60])
-    cursor = decode_cursor(after, 1)
-    if cursor and not (isinstance(cursor[0], int) and 0 <= cursor[0] < 2**63):
-        raise Malformed(field="after", message_="Vị trí trang không đọc được.")
-    pair = (criteria_set.code, item.code)
-    turns = await history.turns(tx, unit, pair, limit=TURNS, before_id=cursor[0] if cursor else None)
-    following = encode_cursor((turns[TURNS - 1].id,)) if len(turns) > TURNS else None
-    today = asking.as_of_day(as_of) or units.today()
-    course = await history.course(tx, unit, pair, catalogue, today=today)
-    here = f"/indicators/units/{unit.code}/items/{item.code}"
+    row = asking.RowAsked(code, criteria_set.code, item_code, asking.as_of_day(as_of))
+    found = await asking.row_history(tx, row, TURNS, after)
+    here = f"/indicators/units/{found.unit.code}/items/{found.item.code}"
     asked = {"set": criteria_set.code, "as_of": as_of}
+    view = views.CourseView(
+        found.item, found.turns, found.course, found.today, library.catalogue(), page.locale, page._
+    )
     return page.render(
         "history.html",
-        title=f"{item.code} · {unit.name}",
-        unit=unit,
-        view=views.CourseView(item, turns[:TURNS], course, today, catalogue, page.locale, page._),
-        unit_path=await unit_path(tx, unit, criteria_set),
+        title=f"{found.item.code} · {found.unit.name}",
+        unit=found.unit,
+        view=view,
+        unit_path=await unit_path(tx, found.unit, criteria_set),
         back_href=views.address(here, set=criteria_set.code),
         back_label=page._("Vì sao?"),
         csv_href=views.address(f"{here}/history.csv", **asked),
-        next=views.address(f"{here}/history", after=following, **asked) if following else None,
+        next=views.address(f"{here}/history", after=found.next, **asked) if found.next else None,
         first=views.address(f"{here}/history", **asked) if after else None,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
@@ -13,18 +12,17 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from chassis import units
-from chassis.auth import STAFF
-from chassis.errors import Malformed, NotFound
+from chassis.errors import Malformed
 from chassis.paging import After, decode_cursor, encode_cursor
-from chassis.units import LEVELS, Unit
 from chassis.web import Me, MiB, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
-from services.indicators.interchange import importing, layout, previewing, reading, undoing, workbooks
+from services.indicators.interchange import importing, layout, offering, previewing, reading, undoing, workbooks
 from services.indicators.interchange.importing import Import
+from services.indicators.interchange.offering import Asked
 from services.indicators.shapes.words import cause_words
 from services.indicators.sources import evidence
+from services.indicators.views.imports import RUNNING, STATES, announced, fault_view, measure_title
 from services.indicators.web.downloads import download
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
 
@@ -41,41 +39,9 @@ MOST_UNITS = 20_000
 """Most rows of a template."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What an import is about: a set, and units of a level on or below a unit."""
-
-    unit: Unit
-    criteria: criteria.CriteriaSet
-    level: str
-
-    @property
-    def query(self) -> str:
-        return f"set={self.criteria.code}&level={self.level}"
-
-
-def _levels(unit: Unit, criteria_set: criteria.CriteriaSet) -> list[str]:
-    """The levels of a set for which a file can be handed in for this unit, the set's own first."""
-    first = LEVELS.index(unit.level)
-    return [one for one in layout.levels(criteria_set, library.catalogue()) if LEVELS.index(one) >= first]
-
-
-def _offered(unit: Unit) -> list[criteria.CriteriaSet]:
-    return [one for one in library.catalogue().sets.values() if _levels(unit, one)]
-
-
 async def _asked(tx: AsyncSession, me: Me, code: str, set_code: str | None, level: str | None) -> Asked:
-    """What is asked for; raises where the reader is no staff of the unit, or the set has nothing to report there."""
-    unit = await units.get(tx, code)
-    me.require(STAFF, unit.path)
-    offered = _offered(unit)
-    if set_code is None and not offered:
-        raise NotFound
-    criteria_set = chosen_set(set_code) if set_code else offered[0]
-    levels = _levels(unit, criteria_set)
-    if not levels or (level is not None and level not in levels):
-        raise NotFound
-    return Asked(unit, criteria_set, level or levels[0])
+    catalogue = library.catalogue()
+    return await offering.asked(tx, me, code, chosen_set(set_code) if set_code else None, level, catalogue)
 
 
 @pages.get("/units/{code}/imports")
@@ -102,14 +68,15 @@ async def _import_page(page: Page, tx: AsyncSession, asked: Asked, after: str | 
     found = await importing.listed(tx, asked.unit, limit=IMPORTS, before=before)
     shown = found[:IMPORTS]
     here = f"/indicators/units/{asked.unit.code}/imports"
+    levels = offering.levels(asked.unit, asked.criteria, library.catalogue())
     following = encode_cursor((str(shown[-1].id),)) if len(found) > IMPORTS else None
     return page.render(
         "imports.html",
         title=page._("Nhập số liệu từ tệp"),
         asked=asked,
         set_title=asked.criteria.title.in_(page.locale),
-        sets=[(one.code, one.title.in_(page.locale)) for one in _offered(asked.unit)],
-        levels=[(one, page._(views.LEVEL_WORDS[one])) for one in _levels(asked.unit, asked.criteria)],
+        sets=[(one.code, one.title.in_(page.locale)) for one in offering.offered(asked.unit, library.catalogue())],
+        levels=[(one, page._(views.LEVEL_WORDS[one])) for one in levels],
         level_word=page._(views.LEVEL_WORDS[asked.level]),
         columns=[
             (column.heading, workbooks.allowed(column, page._))
@@ -128,14 +95,7 @@ async def _import_page(page: Page, tx: AsyncSession, asked: Asked, after: str | 
 
 def state_words(page: Page) -> dict[str, str]:
     """How an import stands, in words."""
-    return {
-        "previewed": page._("Chờ xác nhận"),
-        "queued": page._("Đang ghi"),
-        "applied": page._("Đã ghi"),
-        "refused": page._("Không ghi được"),
-        "undoing": page._("Đang hoàn tác"),
-        "undone": page._("Đã hoàn tác"),
-    }
+    return {state: page._(word) for state, word in STATES.items()}
 
 
 async def _template(page: Page, tx: AsyncSession, asked: Asked) -> workbooks.Template:
@@ -209,6 +169,7 @@ async def _one(page: Page, tx: AsyncSession, one: Import, after: int = 0, **more
         left[FAULTS - 1].number if len(left) > FAULTS else 0
     )
     criteria_set = library.catalogue().sets.get(one.set_code)
+    progress = await importing.progress(tx, one) if one.state in RUNNING else None
     return page.render(
         "import.html",
         title=one.name,
@@ -216,9 +177,10 @@ async def _one(page: Page, tx: AsyncSession, one: Import, after: int = 0, **more
         unit=unit,
         set_title=criteria_set.title.in_(page.locale) if criteria_set else one.set_code,
         word=state_words(page)[one.state],
-        progress=await importing.progress(tx, one) if one.state in ("queued", "undoing") else None,
+        progress=progress,
+        announced=announced(one, progress, page._),
         twin=await importing.same_file(tx, one) if one.state == "previewed" else None,
-        faults=[_fault_line(page, fault) for fault in faults[:FAULTS]],
+        faults=[fault_view(fault, library.catalogue(), page.locale, page._) for fault in faults[:FAULTS]],
         sample=[_sample_line(page, entry) for entry in await importing.first_entries(tx, one.id, SAMPLE)],
         left=[_left_line(page, row) for row in left[:FAULTS]],
         unit_path=await unit_path(tx, unit, chosen_set(one.set_code if criteria_set else None)),
@@ -230,31 +192,8 @@ async def _one(page: Page, tx: AsyncSession, one: Import, after: int = 0, **more
     )
 
 
-def _measure_title(page: Page, code: str) -> str:
-    catalogue = library.catalogue()
-    found = catalogue.measures.get(code) or catalogue.attributes.get(code)
-    return found.title.in_(page.locale) if found is not None else code
-
-
-class _Said(dict[str, Any]):
-    """What a fault says of itself; what it leaves out is left out of its words."""
-
-    def __missing__(self, name: str) -> str:
-        return ""
-
-
-def _fault_line(page: Page, fault: Any) -> dict[str, str]:
-    """A fault in words: the cell, what it is about, what is wrong, what is allowed."""
-    wrong, allowed = layout.FAULTS[fault.reason]
-    params = _Said(fault.params)
-    if fault.reason == "period_of_another_kind":
-        params["allowed"] = page._(layout.PERIOD_WORDS[fault.params["kind"]])
-    return {
-        "cell": fault.cell,
-        "about": _measure_title(page, fault.measure) if fault.measure else "",
-        "wrong": page._(wrong).format_map(params),
-        "allowed": page._(allowed).format_map(params),
-    }
+def _title(page: Page, code: str) -> str:
+    return measure_title(code, library.catalogue(), page.locale)
 
 
 def _sample_line(page: Page, entry: importing.Entry) -> dict[str, str]:
@@ -264,7 +203,7 @@ def _sample_line(page: Page, entry: importing.Entry) -> dict[str, str]:
     return {
         "cell": entry.cell,
         "unit": entry.unit,
-        "about": _measure_title(page, entry.measure),
+        "about": _title(page, entry.measure),
         "value": text,
         "period": entry.period,
         "document": entry.document,
@@ -276,7 +215,7 @@ def _left_line(page: Page, row: Any) -> dict[str, Any]:
     return {
         "cell": row.cell,
         "unit": row.unit,
-        "about": _measure_title(page, row.measure),
+        "about": _title(page, row.measure),
         "because": cause_words(cause, page.locale) if cause else "",
         "at": row.observed_at,
     }
@@ -300,7 +239,8 @@ async def apply(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response:
         state = await importing.confirm(tx, me, import_id, form.value.mode, library.catalogue())
     except (importing.ImportFaulty, importing.ImportEmpty) as error:
         return await _one(page, tx, one, errors={"mode": page.errors_of(error)[""]}, typed=form.typed, status=409)
-    flash = "Đã ghi số liệu của tệp." if state == "applied" else "Đang ghi số liệu của tệp."
+    # How far a large one is, its page tells.
+    flash = "Đã ghi số liệu của tệp." if state == "applied" else None
     return page.redirect(f"/indicators/imports/{import_id}", flash=flash)
 
 
@@ -326,5 +266,5 @@ async def ask_undo(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response
 async def undo(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response:
     """Take back what an import set, unless something newer replaced it."""
     state = await undoing.request(tx, me, import_id, library.catalogue())
-    flash = "Đã hoàn tác lần nhập tệp." if state == "undone" else "Đang hoàn tác lần nhập tệp."
+    flash = "Đã hoàn tác lần nhập tệp." if state == "undone" else None
     return page.redirect(f"/indicators/imports/{import_id}", flash=flash)

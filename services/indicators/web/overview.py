@@ -191,7 +191,8 @@ async def _table(
         more = await queries.lines(tx, unit, of, asked.pick(last), limit=CHILDREN * 10)
         lines += more[: CHILDREN * 10]
         if len(more) <= CHILDREN * 10:
-            return views.children_table(of, lines, page._)
+            items = queries.rows_for(of, unit, units.today())
+            return views.children_table(of, items, lines, page.locale, page._)
 
 
 @pages.get("/units/{code}/children.csv")

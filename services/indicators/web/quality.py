@@ -2,83 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Literal
 
 from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from chassis import units
-from chassis.auth import STAFF
-from chassis.errors import Malformed
-from chassis.paging import After, decode_cursor, encode_cursor
+from chassis.auth import STAFF, Principal
+from chassis.errors import Unauthenticated
+from chassis.paging import After
 from chassis.units import Unit
-from chassis.web import MaybeMe, Page, PageRouter, Tx
+from chassis.web import MaybeMe, Page, PageRouter, Sessions, Tx
 from services.indicators import views
 from services.indicators.answers import queries
 from services.indicators.answers.queries import quality
-from services.indicators.criteria import catalogue as criteria
+from services.indicators.criteria.catalogue import CriteriaSet
 from services.indicators.interchange import workbooks
 from services.indicators.views import quality as words
-from services.indicators.web.downloads import download
+from services.indicators.web import quality_lists as lists
+from services.indicators.web.downloads import stream
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
 ROWS = 100
 """Rows on one page."""
-PLACES = 40
-"""Places with several sources that are read for one page."""
-CSV_ROWS = 20_000
-"""Most rows of one file."""
 
-Show = Annotated[Literal["missing", "old", "differing", "suspended"], Query()]
+Show = Annotated[Literal["missing", "old", "differing", "suspended", "rejected"], Query()]
 Days = Annotated[int, Query(ge=1, le=3650)]
 ItemParam = Annotated[str | None, Query(max_length=60, alias="item")]
 
 
-def _cursor(after: str | None, *, number: bool) -> tuple[str, Any] | None:
-    found = decode_cursor(after, 2)
-    if found is None:
-        return None
-    if number and not (isinstance(found[1], int) or str(found[1]).isdecimal()):
-        raise Malformed(field="after", message_="Vị trí trang không đọc được.")
-    return str(found[0]), int(found[1]) if number else str(found[1])
-
-
-async def _rows(
-    page: Page,
-    tx: AsyncSession,
-    here: Unit,
-    of: criteria.CriteriaSet,
-    show: str,
-    item: str | None,
-    days: int,
-    after: str | None,
-    limit: int,
-) -> tuple[list[Any], str | None]:
-    """What is listed, in words, and the cursor behind it."""
-    locale, _ = page.locale, page._
-    if show == "missing":
-        gaps = await quality.missing_figures(tx, here, of, item=item, after=_cursor(after, number=True), limit=limit)
-        more = encode_cursor((gaps[limit - 1].unit.code, gaps[limit - 1].place)) if len(gaps) > limit else None
-        names = await queries.names(tx, {gap.unit.parent for gap in gaps})
-        return list(words.gaps(gaps[:limit], of.code, names, locale, _)), more
-    if show == "old":
-        old = await quality.old_figures(tx, here, of, days=days, after=_cursor(after, number=False), limit=limit)
-        more = encode_cursor((old[limit - 1].code, old[limit - 1].measure.code)) if len(old) > limit else None
-        names = await queries.names(tx, {one.parent for one in old})
-        return list(words.old(old[:limit], names, locale, _)), more
-    if show == "differing":
-        found, following = await quality.disputes(
-            tx, here, of, after=_cursor(after, number=False), limit=min(limit, PLACES)
-        )
-        names = await queries.names(tx, {one.unit.parent for one in found})
-        return list(words.disputes(found, names, locale, _)), encode_cursor(following) if following else None
-    orders = await quality.orders(tx, here, of)
-    overlays = quality.overlay_orders(here, of, units.today())
-    names = await queries.names(tx, {r.unit for r in orders} | {one.unit or o.unit for o, one in overlays})
-    return list(words.rests(orders, overlays, of, names, locale, _)), None
+async def _here(
+    tx: AsyncSession, me: Principal | None, code: str, of: CriteriaSet, show: str, item: str | None
+) -> Unit:
+    """The unit, if the question makes sense there; what partners sent in vain is for staff."""
+    here = await units.get(tx, code)
+    queries.require_offered(of, here)
+    if item:
+        queries.item_of(of, item)
+    if show == "rejected":
+        if me is None:
+            raise Unauthenticated
+        me.require(STAFF, here.path)
+    return here
 
 
 @pages.get("/units/{code}/quality")
@@ -95,10 +64,7 @@ async def quality_page(
 ) -> Response:
     """Missing, old, disagreeing and suspended figures of a unit and everything below it."""
     of = chosen_set(set_code)
-    here = await units.get(tx, code)
-    queries.require_offered(of, here)
-    if item:
-        queries.item_of(of, item)
+    here = await _here(tx, me, code, of, show, item)
     view = words.QualityView(
         here.name,
         of.title.in_(page.locale),
@@ -107,9 +73,15 @@ async def quality_page(
         page.locale,
         page._,
     )
-    rows, more = await _rows(page, tx, here, of, show, item or None, days, after, ROWS)
+    listing = replace(lists.page_of(page, here, of, show, item or None, days), after=after)
+    rows, more = await lists.listed(tx, listing, ROWS)
     staff = me is not None and me.may(STAFF, here.path)
-    asked = {"set": of.code, "show": show, "item": item or None, "days": str(days) if show == "old" else None}
+    asked = {
+        "set": of.code,
+        "show": show,
+        "item": item or None,
+        "days": str(days) if days != quality.OLD_DAYS else None,
+    }
     address = f"/indicators/units/{here.code}/quality"
     return page.render(
         "quality.html",
@@ -121,6 +93,7 @@ async def quality_page(
         show=show,
         item=item or "",
         days=days,
+        days_back=listing.days_back,
         rows=rows,
         choices=await set_choices(tx, here, of.code, page, page_of="quality"),
         aside=await quality.set_aside(tx, here) if staff else None,
@@ -140,24 +113,18 @@ async def quality_page(
 async def quality_csv(
     page: Page,
     tx: Tx,
+    sessions: Sessions,
+    me: MaybeMe,
     code: str,
     set_code: SetParam = None,
     show: Show = "missing",
     item: ItemParam = None,
     days: Days = quality.OLD_DAYS,
 ) -> Response:
-    """The same list as CSV, as far as CSV_ROWS."""
+    """The same list as CSV, to its end."""
     of = chosen_set(set_code)
-    here = await units.get(tx, code)
-    queries.require_offered(of, here)
-    if item:
-        queries.item_of(of, item)
-    rows: list[Any] = []
-    after: str | None = None
-    while len(rows) < CSV_ROWS:
-        more, after = await _rows(page, tx, here, of, show, item or None, days, after, 1000)
-        rows += more
-        if after is None:
-            break
-    table = words.quality_table(show, rows, page._)
-    return download(workbooks.csv_of(table), f"{here.code}-{of.code}-{show}.csv", workbooks.CSV)
+    here = await _here(tx, me, code, of, show, item)
+    asked = lists.page_of(page, here, of, show, item or None, days)
+    # The first piece is read before anything is sent, so that what is wrong can still be told as an error.
+    first = await lists.listed(tx, asked, lists.PIECE)
+    return stream(lists.as_csv(sessions, asked, first), f"{here.code}-{of.code}-{show}.csv", workbooks.CSV)

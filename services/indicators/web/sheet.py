@@ -10,10 +10,12 @@ from starlette.responses import Response
 
 from chassis import units
 from chassis.auth import STAFF
+from chassis.i18n import fmt_date, fmt_datetime
 from chassis.units import LEVELS
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.answers import asking, queries
+from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
 from services.indicators.interchange import workbooks
 from services.indicators.web.downloads import download
@@ -56,8 +58,8 @@ async def unit_sheet(
         "sheet.html",
         title=here.name,
         view=view,
-        history=[views.history_line(change, criteria_set, page.locale, page._) for change in history],
-        as_of=as_of,
+        history=[views.history_line(change, library.catalogue(), page.locale, page._) for change in history],
+        as_of=_as_of_words(as_of, page.locale) if as_of else "",
         choices=[] if as_of else await set_choices(tx, here, criteria_set.code, page),
         may_enter=me is not None and me.may(STAFF, here.path),
         unit_path=await unit_path(tx, here, criteria_set),
@@ -66,11 +68,25 @@ async def unit_sheet(
     )
 
 
+async def _table(page: Page, tx: Tx, code: str, of: criteria.CriteriaSet) -> workbooks.Table:
+    sheet = await queries.sheet(tx, code, of)
+    rows = await queries.suspended(tx, sheet.unit, of.code, units.today())
+    orders = views.order_words(rows, page.locale, page._)
+    return views.sheet_table(sheet, library.catalogue(), orders, page.locale, page._)
+
+
+def _as_of_words(as_of: str, locale: str) -> str:
+    """The day, or the instant, as people write it."""
+    if len(as_of) > len("2026-11-22"):
+        return fmt_datetime(asking.as_of_instant(as_of), locale)
+    return fmt_date(asking.as_of_day(as_of), locale)
+
+
 @pages.get("/units/{code}/sheet.csv")
 async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
     """The sheet as CSV."""
     criteria_set = chosen_set(set_code)
-    table = views.sheet_table(await queries.sheet(tx, code, criteria_set), page.locale, page._)
+    table = await _table(page, tx, code, criteria_set)
     return download(workbooks.csv_of(table), f"{code}-{criteria_set.code}.csv", workbooks.CSV)
 
 
@@ -78,6 +94,6 @@ async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) ->
 async def sheet_xlsx(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
     """The sheet as a workbook."""
     criteria_set = chosen_set(set_code)
-    table = views.sheet_table(await queries.sheet(tx, code, criteria_set), page.locale, page._)
+    table = await _table(page, tx, code, criteria_set)
     body = await run_in_threadpool(workbooks.xlsx_of, table)
     return download(body, f"{code}-{criteria_set.code}.xlsx", workbooks.XLSX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +10,17 @@ from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import units
-from chassis.units import Unit
+from chassis.units import LEVELS, Unit
 from chassis.web import Page
 from services.indicators import views
 from services.indicators.answers import queries
 from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
+from services.indicators.views.rules import judged
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 
 SetParam = Annotated[str | None, Query(alias="set", max_length=60)]
-
-
-START_SET = "hd-288-2023"
-"""The set a reader meets first: the smart village, whose sheets the events of the platform feed."""
 
 
 def chosen_set(code: str | None) -> criteria.CriteriaSet:
@@ -30,7 +28,19 @@ def chosen_set(code: str | None) -> criteria.CriteriaSet:
     catalogue = library.catalogue()
     if code:
         return queries.criteria_set(catalogue, code)
-    return catalogue.sets.get(START_SET) or next(iter(catalogue.sets.values()))
+    return first_set(catalogue, units.today())
+
+
+def first_set(catalogue: criteria.Catalogue, day: date) -> criteria.CriteriaSet:
+    """The set a reader meets first: of those in force that judge something and rest on a document, the most recent one
+    for the smallest units, since that says something of every unit above them too.
+    """
+
+    def rank(one: criteria.CriteriaSet) -> tuple[bool, bool, int, date, int]:
+        asks = not one.auxiliary and not one.unofficial and any(judged(item.rule) for item in one.items)
+        return one.holds_on(day), asks, LEVELS.index(one.level), one.valid_from, len(one.items)
+
+    return max(catalogue.sets.values(), key=rank)
 
 
 async def unit_path(tx: AsyncSession, unit: Unit, criteria_set: criteria.CriteriaSet) -> list[dict[str, str]]:

@@ -8,10 +8,12 @@ from starlette.responses import Response
 from chassis import units
 from chassis.errors import InvalidFields
 from chassis.units import LEVELS
-from chassis.web import Page, PageRouter, Tx
+from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.answers import whatif
+from services.indicators.answers import asking, whatif
+from services.indicators.answers.singles import Single
 from services.indicators.answers.whatif import Change
+from services.indicators.calculation.model import restore
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio
 from services.indicators.views.supposing import SupposedView
@@ -20,7 +22,7 @@ from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_
 pages = PageRouter(templates=TEMPLATES)
 
 MOST = 10**12
-KINDS = ("more", "yes", "share", "of", "state")
+KINDS = ("more", "yes", "share", "of", "state", "thing")
 
 
 def typed_of(request: Request) -> dict[str, str]:
@@ -32,13 +34,16 @@ def typed_of(request: Request) -> dict[str, str]:
     return {name: value for name, value in fields.items() if value}
 
 
-def changes_of(typed: dict[str, str]) -> tuple[list[Change], dict[str, str]]:
+def changes_of(typed: dict[str, str]) -> tuple[list[Change | Single], dict[str, str]]:
     """What was supposed, and per field what cannot be read."""
-    changes: list[Change] = []
+    changes: list[Change | Single] = []
     errors: dict[str, str] = {}
     for name, value in typed.items():
         kind, _, subject = name.partition(":")
-        if kind == "yes":
+        if kind == "thing":
+            attribute, _, entity = subject.partition(":")
+            changes.append(Single(attribute, entity, restore(value, None, None)))
+        elif kind == "yes":
             changes.append(Change(subject, value=True))
         elif kind == "state":
             changes.append(Change(subject, value=value))
@@ -54,8 +59,11 @@ def changes_of(typed: dict[str, str]) -> tuple[list[Change], dict[str, str]]:
 
 
 @pages.get("/units/{code}/what-if")
-async def what_if(request: Request, page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
-    """How the unit would stand with other figures, and the least that would turn each row."""
+async def what_if(request: Request, page: Page, tx: Tx, me: MaybeMe, code: str, set_code: SetParam = None) -> Response:
+    """How the unit would stand with other figures, and the least that would turn each row.
+
+    Single things are offered to those who may see their ids.
+    """
     of = chosen_set(set_code)
     here = await units.get(tx, code)
     if LEVELS.index(here.level) < LEVELS.index(of.level):
@@ -63,15 +71,17 @@ async def what_if(request: Request, page: Page, tx: Tx, code: str, set_code: Set
     catalogue = library.catalogue()
     typed = typed_of(request)
     changes, errors = changes_of(typed)
+    await asking.allow(tx, me, code, changes)
+    ids = asking.sees_ids(me, here)
     try:
-        found = await whatif.suppose(tx, code, of, catalogue, [] if errors else changes, detail=False)
+        found = await whatif.suppose(tx, code, of, catalogue, [] if errors else changes, detail=ids)
     except InvalidFields as fault:
         names = [name for name in typed if not name.startswith("of:")]
         for field, message in page.errors_of(fault).items():
             place = field.split(".")[1] if field.startswith("changes.") else ""
             errors[names[int(place)] if place.isdecimal() and int(place) < len(names) else ""] = message
-        found = await whatif.suppose(tx, code, of, catalogue, detail=False)
-    view = SupposedView(found, {} if errors else typed, catalogue, page.locale, page._)
+        found = await whatif.suppose(tx, code, of, catalogue, detail=ids)
+    view = SupposedView(found, typed, catalogue, page.locale, page._, asked=bool(typed) and not errors)
     address = f"/indicators/units/{here.code}/what-if"
     return page.render(
         "what_if.html",

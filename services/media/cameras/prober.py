@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.db import Sessions, now
 from chassis.errors import DomainError
 from services.media.cameras import address, commands, queries
@@ -62,7 +62,7 @@ class Prober:
         self._measured = time.monotonic()
         async with self._sessions.read() as tx:
             for state, cameras in (await queries.states(tx)).items():
-                telemetry.DEVICES.labels(self._settings.name, "camera", state).set(cameras)
+                metrics.DEVICES.labels(self._settings.name, "camera", state).set(cameras)
 
     async def settle(self) -> None:
         """Wait for the probes under way."""

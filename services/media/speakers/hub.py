@@ -18,7 +18,7 @@ from typing import Any
 import aiomqtt
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import telemetry
+from chassis import metrics, telemetry
 from chassis.db import Sessions, is_transient, now
 from chassis.errors import DomainError
 from services.media.bulletins import commands as bulletins
@@ -67,7 +67,7 @@ class _Client(aiomqtt.Client):
         try:
             super()._on_message(*arguments, **named)
         except ValueError:
-            telemetry.DEVICE_MESSAGES.labels("media", "topic").inc()
+            metrics.DEVICE_MESSAGES.labels("media", "topic").inc()
 
 
 class Hub:
@@ -132,7 +132,7 @@ class Hub:
             if not len(messages):
                 self._behind_since = None
             for outcome in outcomes:
-                telemetry.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
+                metrics.DEVICE_MESSAGES.labels(self._settings.name, outcome).inc()
 
     async def take(self, topic: str, payload: bytes, *, retained: bool = False) -> str:
         """Let one message take effect; returns a fixed word for what came of it."""
@@ -292,12 +292,12 @@ class Hub:
             count = await commands.silence(tx, before=before, at=moment, listening_since=self._listening_since)
         async with self._sessions.read() as tx:
             for state, devices in (await queries.states(tx)).items():
-                telemetry.DEVICES.labels(settings.name, "loudspeaker", state).set(devices)
+                metrics.DEVICES.labels(settings.name, "loudspeaker", state).set(devices)
         return count
 
     async def _note(self, *, connected: bool) -> None:
         """Tell the pages whether states are live; without a database there is nobody to tell."""
-        telemetry.HUB_CONNECTED.labels(self._settings.name).set(int(connected))
+        metrics.HUB_CONNECTED.labels(self._settings.name).set(int(connected))
         try:
             async with self._sessions.begin() as tx:
                 await commands.note_hub(tx, connected=connected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+import services.indicators
+from chassis.i18n import register
 from services.indicators.criteria import library
 from services.indicators.criteria.documents import BadDefinition, Document, shipped
 
@@ -111,6 +114,21 @@ def test_a_bad_set_is_refused_with_its_place_and_what_is_allowed(name: str) -> N
     assert any(all(word in f"{fault.place}: {fault.message}" for word in words) for fault in ours), ours
     # A parser of YAML may notice an open bracket on a later line than the one it stands on.
     assert any(fault.line == line or (name == "not YAML" and fault.line >= line) for fault in ours), ours
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_every_fault_is_told_in_vietnamese_and_in_english(name: str) -> None:
+    bad = BAD[name]
+    old = RULES[bad["row"]] if "row" in bad else bad["change"]
+    register(Path(services.indicators.__file__).parent / "locale")
+    for fault in refused((NAME, changed(old, bad["to"].replace("{endless}", "ạ" * 5000)))).faults:
+        vietnamese, english = fault.told("vi"), fault.told("en")
+        assert vietnamese != english
+        # Nothing is left to be filled in, and no Vietnamese stands in the English but what the document itself holds.
+        for told in (vietnamese, english):
+            assert not set("{}") & set(re.sub(r"\^.*", "", told)), told
+        said = re.sub(r"“[^”]*”|→", "", english)
+        assert said.isascii(), english
 
 
 def test_every_fault_of_a_set_is_told_at_once() -> None:

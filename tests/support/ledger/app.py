@@ -9,9 +9,12 @@ from typing import Annotated
 import sqlalchemy as sa
 from fastapi import Header, Request, UploadFile
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from google.protobuf.message import DecodeError
+from pydantic import Base64Bytes, BaseModel, Field
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy.ext.asyncio import AsyncSession
+from xaso.identity.v1.events_pb2 import UnitEntered
+from xaso.observations.v1.events_pb2 import ObservationRecorded
 from xaso.petitions.v1.events_pb2 import Petition, PetitionFiled
 
 from chassis import outbox
@@ -34,6 +37,19 @@ class NewEntry(BaseModel):
     id: Line(80)  # type: ignore[valid-type]  # Line builds a type.
     subject: Line(80)  # type: ignore[valid-type]  # Line builds a type.
     n: int = Field(ge=0, le=1_000_000)
+
+
+KINDS = {kind.DESCRIPTOR.full_name: kind for kind in (PetitionFiled, ObservationRecorded, UnitEntered)}
+
+
+class NewWord(BaseModel):
+    """Any event of another service, for those who follow the platform's real events."""
+
+    id: Line(80)  # type: ignore[valid-type]  # Line builds a type.
+    kind: Line(80)  # type: ignore[valid-type]  # Line builds a type.
+    subject: Line(80)  # type: ignore[valid-type]  # Line builds a type.
+    key: Line(80)  # type: ignore[valid-type]  # Line builds a type.
+    payload: Base64Bytes
 
 
 class EntryRefused(DomainError):
@@ -67,6 +83,17 @@ async def add_entry(tx: Tx, entry: NewEntry, x_fault: Annotated[str, Header()] =
     if x_fault == "bug":
         raise RuntimeError("a bug of the service")
     return Answer(sequence=sequence)
+
+
+@api.post("/words", status_code=201)
+async def add_word(tx: Tx, word: NewWord) -> Answer:
+    """One event as it is given; the entry beside it says which word it was."""
+    await tx.execute(INSERT, {"id": word.id, "subject": word.subject, "n": 0})
+    try:
+        message = KINDS[word.kind].FromString(word.payload)
+    except (KeyError, DecodeError) as error:
+        raise EntryRefused(entry=word.id) from error
+    return Answer(sequence=await outbox.add(tx, message, unit=word.key, subject=word.subject, key=word.key))
 
 
 @api.post("/mine", status_code=201)

@@ -171,6 +171,16 @@ class ComplianceServiceStub:
                 request_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchRequest.SerializeToString,
                 response_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.WhatIf = channel.unary_unary(
+                '/xaso.indicators.v1.ComplianceService/WhatIf',
+                request_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfRequest.SerializeToString,
+                response_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfResponse.FromString,
+                _registered_method=True)
+        self.History = channel.unary_unary(
+                '/xaso.indicators.v1.ComplianceService/History',
+                request_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryRequest.SerializeToString,
+                response_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryResponse.FromString,
+                _registered_method=True)
 
 
 class ComplianceServiceServicer:
@@ -191,6 +201,22 @@ class ComplianceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WhatIf(self, request, context):
+        """WhatIf answers how a sheet would be with other figures, targets or single things, and how little would turn each
+        row; nothing is stored. What cannot be is INVALID_ARGUMENT with its place. Single things may be supposed, and are
+        named in the answer, by partners of the unit only. Scope: indicators.read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def History(self, request, context):
+        """History returns the changes of one row of a unit and its course between two days. Scope: indicators.read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ComplianceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -203,6 +229,16 @@ def add_ComplianceServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchRequest.FromString,
                     response_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchResponse.SerializeToString,
+            ),
+            'WhatIf': grpc.unary_unary_rpc_method_handler(
+                    servicer.WhatIf,
+                    request_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfRequest.FromString,
+                    response_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfResponse.SerializeToString,
+            ),
+            'History': grpc.unary_unary_rpc_method_handler(
+                    servicer.History,
+                    request_deserializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryRequest.FromString,
+                    response_serializer=xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -260,6 +296,60 @@ class ComplianceService:
             '/xaso.indicators.v1.ComplianceService/Watch',
             xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchRequest.SerializeToString,
             xaso_dot_indicators_dot_v1_dot_indicators__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WhatIf(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xaso.indicators.v1.ComplianceService/WhatIf',
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfRequest.SerializeToString,
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.WhatIfResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def History(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/xaso.indicators.v1.ComplianceService/History',
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryRequest.SerializeToString,
+            xaso_dot_indicators_dot_v1_dot_indicators__pb2.HistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -89,10 +89,11 @@ _SEVERAL = sa.text(f"""
     ORDER BY u.code, said.measure LIMIT :most
 """)
 _ORDERS = sa.text("""
-    SELECT s.id, s.unit, s.item_code, s.reason, s.document, s.starts_on, s.ends_on FROM suspension s
+    SELECT s.id, s.unit, s.path, s.item_code, s.reason, s.document, s.starts_on, s.ends_on FROM suspension s
     WHERE s.lifted_at IS NULL AND s.starts_on <= :day AND (s.ends_on IS NULL OR s.ends_on > :day)
       AND s.set_code = :set_code AND (s.path = :path OR s.path LIKE :below OR :path LIKE s.path || '/%')
-    ORDER BY s.path, s.item_code, s.id
+      AND (s.path, s.item_code, CAST(s.id AS text)) > (:after_path, :after_item, :after_id)
+    ORDER BY s.path, s.item_code, CAST(s.id AS text) LIMIT :most
 """)
 _ASIDE = sa.text(f"""
     SELECT count(*) AS letters, min(d.dead_at) AS since FROM dead_letter d
@@ -160,9 +161,10 @@ async def missing_figures(
     """The rows nothing is known of, by unit and then in the order of the set; up to `limit` + 1."""
     asked = _asked(unit, criteria) | {"most": limit + 1}
     asked |= {"code": after[0] if after else "", "place": after[1] if after else 0}
-    if item is not None:
-        asked["items"] = [item]
     rows = {one.code: one for one in rows_for(criteria, unit, units.today())}
+    if item is not None:
+        # A row that an overlay adds elsewhere is missing nowhere here.
+        asked["items"] = [item] if item in rows else []
     return [Gap(unit_of(row), rows[row.item_code], row.place) for row in await tx.execute(_MISSING, asked)]
 
 
@@ -266,9 +268,13 @@ async def disputes(
     return found, following
 
 
-async def orders(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet) -> list[Any]:
-    """Orders of suspension in force today for `unit`, above it or below it."""
-    return list((await tx.execute(_ORDERS, _asked(unit, criteria))).all())
+async def orders(
+    tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, *, after: tuple[str, str, str] | None = None, limit: int
+) -> list[Any]:
+    """Orders of suspension in force today for `unit`, above it or below it, by path, row and id; up to `limit` + 1."""
+    path, item, id = after or ("", "", "")
+    place = {"after_path": path, "after_item": item, "after_id": id, "most": limit + 1}
+    return list((await tx.execute(_ORDERS, _asked(unit, criteria) | place)).all())
 
 
 @dataclass(frozen=True, slots=True)

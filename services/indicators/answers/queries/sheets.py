@@ -86,8 +86,8 @@ def criteria_set(catalogue: c.Catalogue, code: str) -> c.CriteriaSet:
 
 
 def item_of(criteria: c.CriteriaSet, code: str) -> c.Item:
-    """The item; raises UnknownItem."""
-    found = criteria.item(code)
+    """A row of the set, its own or one that an overlay adds; raises UnknownItem."""
+    found = criteria.item(code) or library.catalogue().row(criteria.code, code)
     if found is None:
         raise UnknownItem(set=criteria.code, item=code[:60])
     return found

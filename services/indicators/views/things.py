@@ -1,0 +1,27 @@
+"""Owns how single things are named on a page: by their opaque id, linked to the service that tells of them."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+PAGES = {
+    ("ecommerce", "product"): "/ecommerce/products/",
+    ("media", "loudspeaker"): "/media/loudspeakers/",
+    ("media", "camera"): "/media/cameras/",
+    ("petitions", "petition"): "/petitions/inbox/",
+}
+"""Which service tells of which kind of thing, and where it shows one. Names stand there, not here."""
+
+
+def thing_name(entity: str) -> str:
+    """The reporter's own id, without the code of the unit that ids of partners are kept behind."""
+    return entity.partition("/")[2] or entity
+
+
+def thing_href(attribute: str, source: str, entity: str) -> str:
+    """Where the thing is shown by the service that told of it; empty for what others report."""
+    page = PAGES.get((source, attribute.partition(".")[0]))
+    if page is None or "/" in entity:
+        return ""
+    # What a loudspeaker did in a month is told under its id and the month.
+    return page + quote(entity.partition("@")[0], safe="")

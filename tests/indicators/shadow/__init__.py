@@ -1,0 +1,1 @@
+"""The rebuild from the stream, on a real Kafka and a real PostgreSQL."""
