@@ -15,6 +15,7 @@ from sqlalchemy import text
 from xaso.petitions.v1.events_pb2 import Petition, PetitionFiled
 
 from chassis import metrics
+from chassis.kafka import ensure_topics
 from chassis.stream import Stream, Superseded
 from launcher.kafka import EmbeddedKafka
 from services.indicators.app import service
@@ -110,7 +111,10 @@ async def place(database: Callable[[str], str], kafka: EmbeddedKafka) -> AsyncIt
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap, metadata_max_age_ms=1000)
     await producer.start()
     try:
-        yield Place(settings, kafka, producer)
+        place = Place(settings, kafka, producer)
+        # Before anybody asks for it by name: the broker itself would make it with more partitions.
+        await ensure_topics(settings, [place.partition.topic])
+        yield place
     finally:
         await producer.stop()
 

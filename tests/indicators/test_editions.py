@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -117,6 +118,26 @@ async def tell(stage: Stage, unit: Unit, measure: str, value: Ratio) -> None:
     }
     answer = await stage.client.post(f"{API}/observations", json=body, headers=STAFF)
     assert answer.status_code == 201, answer.text
+
+
+async def test_a_task_that_was_slow_to_read_does_not_put_an_older_catalogue_over_a_newer_one(
+    clean: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions = clean.running.runner.runtime.sessions
+    read = editions.in_force
+
+    async def slowly(tx: Any) -> Any:
+        """What was in force when it began to read; meanwhile a document comes, and another task hears of it."""
+        found = await read(tx)
+        monkeypatch.setattr(editions, "in_force", read)
+        assert (await put(clean, "hd-2026", overlay())).status_code == 200
+        await following.look(sessions)
+        return found
+
+    library.install(replace(library.catalogue(), number=-1))
+    monkeypatch.setattr(editions, "in_force", slowly)
+    await following.look(sessions)
+    assert "hd-2026" in library.catalogue().overlays
 
 
 async def test_an_overlay_sets_a_target_and_adds_a_row_without_a_restart(clean: Stage) -> None:

@@ -263,7 +263,8 @@ _STOPS = """() => {
 _STOP = """() => {
     const element = document.activeElement;
     if (!element || element === document.body || element === document.documentElement) return null;
-    const box = element.getBoundingClientRect();
+    // Of a link that is broken over two lines the first part: between the parts there may be nothing of it.
+    const box = element.getClientRects()[0] ?? element.getBoundingClientRect();
     // A link that is stretched over its row shows the focus on what stretches it.
     const outlined = [undefined, "::after"].map((part) => getComputedStyle(element, part)).some((style) =>
         (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0) || style.boxShadow !== "none");

@@ -104,10 +104,14 @@ class CatalogueChanged(TimeoutError):
 
 async def refresh(tx: AsyncSession) -> bool:
     """Put the catalogue in force into this process; returns whether it had one of another content."""
-    newest, held = await number(tx), library.catalogue()
-    if held.number == newest:
-        return False
-    fresh = library.build(await in_force(tx), newest)
+    while True:
+        newest, held = await number(tx), library.catalogue()
+        if held.number == newest:
+            return False
+        fresh = library.build(await in_force(tx), newest)
+        if library.catalogue() is held:
+            break
+        # Another task of this process put one in meanwhile, and perhaps a newer one than we have read.
     if fresh.version == held.version:
         library.install(replace(held, number=newest))
         return False
