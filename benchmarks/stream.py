@@ -309,7 +309,7 @@ async def rebuild(bench: Bench, result: Result, facts: int) -> None:
 
 
 async def _measure(result: Result, quick: bool, facts: int, parts: Iterable[str]) -> None:
-    count, rounds = (50_000, 1) if quick else (500_000, 3)
+    count, rounds = (50_000, 1) if quick else (300_000, 3)
     with engines(server=True) as rig:
         settings = Settings(database_url=rig.database("indicators"), kafka=rig.bootstrap)
         await migrations.upgrade(settings, "services.indicators")

@@ -21,7 +21,7 @@ import uvloop
 from aiokafka import AIOKafkaProducer
 from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
 
-from chassis import kafka
+from chassis import collecting, kafka
 from chassis.db import Sessions, make_engine, new_id
 from chassis.relay import dsn
 from services.indicators.answers import live
@@ -262,6 +262,8 @@ async def ours(settings: Settings) -> dict[str, Any]:
     engine = make_engine(settings)
     sessions = Sessions(engine)
     consumer = stream(settings, sessions, on, library.catalogue)
+    # As a service's process does when it is ready.
+    collecting.settle()
     connection = await asyncpg.connect(dsn(settings))
     topic = settings.topic_prefix + TOPIC
 
