@@ -90,6 +90,10 @@ class Connection(asyncio.Protocol):
             self.answer.set_result((int(self.buffer[9:12]), self.end))
             self.buffer, self.end = bytearray(), -1
 
+    @property
+    def closed(self) -> bool:
+        return self.transport is None or self.transport.is_closing()
+
     async def ask(self, request: bytes) -> tuple[int, int]:
         """Status and bytes of the answer."""
         assert self.transport is not None
@@ -110,9 +114,11 @@ class Readers:
         self.statuses: Counter[int] = Counter()
 
     async def ask(self, path: str, due: float, *, counts: bool) -> None:
-        if self.free:
+        connection = None
+        # The server closes what was idle for a while.
+        while self.free and (connection is None or connection.closed):
             connection = self.free.pop()
-        else:
+        if connection is None or connection.closed:
             loop = asyncio.get_running_loop()
             _, connection = await loop.create_connection(Connection, "127.0.0.1", self.plan.port)
             self.opened += 1
