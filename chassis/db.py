@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -189,6 +190,12 @@ def make_engine(settings: ServiceSettings, *, command_timeout: float = 60) -> As
             },
         },
     )
+
+
+async def open_ahead(engine: AsyncEngine, count: int) -> None:
+    """Open `count` connections of the pool: a crowd of requests must not wait for connections to be made, too."""
+    async with AsyncExitStack() as opened:
+        await asyncio.gather(*(opened.enter_async_context(engine.connect()) for _ in range(count)))
 
 
 Write = tuple[str, tuple[Any, ...]]

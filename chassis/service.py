@@ -45,7 +45,7 @@ from chassis import (
     telemetry,
 )
 from chassis.consumer import Consumer, Consumers
-from chassis.db import Sessions, is_transient, make_engine
+from chassis.db import Sessions, is_transient, make_engine, open_ahead
 from chassis.http_telemetry import HttpTelemetry
 from chassis.incoming import SAFE_METHODS
 from chassis.pages import SUBJECTS, Renderer
@@ -132,6 +132,7 @@ class Runner:
             self.grpc_port = await self.grpc.start()
         if watch:
             self._spawn("subjects", self.watch_subjects)
+            self._spawn("connections", partial(open_ahead, self.runtime.engine, self.settings.pool_size))
         self._spawn("ended", self.runtime.verifier.follow_ended)
         if relay:
             self._spawn("relay", self.relay.run)
@@ -184,8 +185,6 @@ class Runner:
     async def watch_subjects(self) -> None:
         """Know which of the other subjects answer, so that the shell can grey one that is down; never returns."""
         others = [name for name, _ in SUBJECTS if name != self.settings.name]
-        # The origin may still be starting: nobody is called down for that.
-        await asyncio.sleep(SUBJECT_SECONDS / 3)
         tls = trusted(environment=True)
         async with httpx.AsyncClient(base_url=self.settings.public_url, timeout=5, verify=tls) as client:
 
@@ -195,9 +194,16 @@ class Runner:
                 except httpx.HTTPError:
                     return True
 
+            async def down() -> set[str]:
+                found = await asyncio.gather(*(is_down(name) for name in others))
+                return {name for name, gone in zip(others, found, strict=True) if gone}
+
+            # The origin may still be starting: nobody is called down for that. But what the first question loads
+            # (certificates, modules) is loaded now, and not in the middle of other people's requests.
+            await down()
+            await asyncio.sleep(SUBJECT_SECONDS / 3)
             while True:
-                down = await asyncio.gather(*(is_down(name) for name in others))
-                self.app.state.subjects_down = {name for name, gone in zip(others, down, strict=True) if gone}
+                self.app.state.subjects_down = await down()
                 await asyncio.sleep(SUBJECT_SECONDS)
 
     async def _janitor(self) -> None:

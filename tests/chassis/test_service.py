@@ -9,10 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -151,3 +153,13 @@ async def test_a_subject_that_is_down_is_greyed_and_the_others_stay(
     finally:
         server.should_exit = True
         await serving
+
+
+async def test_who_serves_people_has_connections_before_they_come(database: Callable[[str], str]) -> None:
+    """A crowd of first requests must not wait for connections, certificates and modules as well."""
+    settings = settings_for(LedgerSettings, database("ahead"), pool_size=3, public_url="http://127.0.0.1:1")
+    async with running(writer, settings) as ledger:
+        await ledger.runner.start(relay=False, consume=False, rpc=False, tasks=False, watch=True)
+        pool = cast(QueuePool, ledger.runner.runtime.engine.pool)
+        await eventually(lambda: pool.checkedin() >= 3 and pool.checkedout() == 0)
+        assert ledger.runner.app.state.subjects_down == set(), "an origin that is still starting is called down"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.db import now
+from chassis.db import fetch, now
 from chassis.units import LEVELS, VIETNAM, Unit, UnknownUnit, today
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Figure
@@ -47,15 +47,38 @@ class Sheet:
         return self.unit.level != self.criteria.level
 
 
+class _Line(NamedTuple):
+    """One item of a sheet as it is stored, beside its unit and its sheet; without an item where none is known."""
+
+    code: str
+    name: str
+    level: str
+    kind: str
+    parent: str
+    path: str
+    valid_from: date
+    valid_to: date | None
+    met: int | None
+    total: int | None
+    item_code: str | None
+    status: str
+    flag: bool | None
+    numerator: int | None
+    denominator: int | None
+    since: datetime | None
+    changed_at: datetime | None
+    cause: str
+
+
 # Unit, sheet and items come in one statement; the as-of form takes each item's last line in the log instead.
-_SHEET = sa.text("""
-    SELECT u.*, s.status AS sheet_status, s.met, s.total,
+_SHEET = """
+    SELECT u.code, u.name, u.level, u.kind, u.parent, u.path, u.valid_from, u.valid_to, s.met, s.total,
         i.item_code, i.status, i.flag, i.numerator, i.denominator, i.since, i.changed_at, i.cause
     FROM unit u
-    LEFT JOIN sheet s ON s.unit = u.code || '@' || u.valid_from AND s.set_code = :set_code
-    LEFT JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = :set_code
-    WHERE u.code = :code AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
-""")
+    LEFT JOIN sheet s ON s.unit = u.code || '@' || u.valid_from AND s.set_code = $2
+    LEFT JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = $2
+    WHERE u.code = $1 AND u.valid_from <= $3 AND (u.valid_to IS NULL OR u.valid_to > $3)
+"""
 _SHEET_AS_OF = sa.text("""
     SELECT u.*, CAST(NULL AS text) AS sheet_status, i.met, i.total, i.item_code, i.after AS status,
         i.flag, i.numerator, i.denominator, i.since, i.at AS changed_at, i.cause
@@ -100,17 +123,19 @@ def unit_of(row: Any) -> Unit:
 async def sheet(tx: AsyncSession, code: str, criteria: c.CriteriaSet, as_of: datetime | None = None) -> Sheet:
     """How the unit stands now, or as it was known at `as_of`; raises UnknownUnit and SetNotForLevel."""
     at = as_of or now()
-    asked: dict[str, Any] = {"code": code, "set_code": criteria.code, "day": at.astimezone(VIETNAM).date()}
+    day = at.astimezone(VIETNAM).date()
+    rows: Sequence[Any]
     if as_of is None:
-        rows = (await tx.execute(_SHEET, asked)).all()
+        rows = [_Line(*line) for line in await fetch(tx, _SHEET, code, criteria.code, day)]
     else:
-        rows = (await tx.execute(_SHEET_AS_OF, {**asked, "at": as_of})).all()
+        asked = {"code": code, "set_code": criteria.code, "day": day, "at": as_of}
+        rows = (await tx.execute(_SHEET_AS_OF, asked)).all()
     if not rows:
         raise UnknownUnit(unit=code[:40])
     unit = unit_of(rows[0])
     require_offered(criteria, unit)
     found = {row.item_code: row for row in rows if row.item_code is not None}
-    items = tuple(_row(item, found.get(item.code)) for item in rows_for(criteria, unit, asked["day"]))
+    items = tuple(_row(item, found.get(item.code)) for item in rows_for(criteria, unit, day))
     return _sheet(unit, criteria, items, rows[0] if as_of is None else _last(rows))
 
 
