@@ -39,6 +39,10 @@ log = telemetry.logger(__name__)
 
 FETCH_RECORDS = 2000
 """Most records folded before the event loop turns to something else."""
+BESIDE_RECORDS = 500
+"""The same while a write is under way, whose next statement waits for its turn."""
+LAGS_SECONDS = 0.25
+"""How long the stream counts as lagging after a fetch that brought as much as it may: one in between may bring less."""
 LAGGING_SECONDS = 0.05
 """Shortest time between two writes while the stream lags behind; none while it does not."""
 ABSORBING_SECONDS = 2.0
@@ -83,7 +87,7 @@ class Refused(Exception):
 
 
 class Sink(Protocol):
-    """What a service does with the stream. `fold` and `take` await nothing."""
+    """What a service does with the stream. `fold`, `ahead` and `take` await nothing."""
 
     @property
     def size(self) -> int:
@@ -93,6 +97,12 @@ class Sink(Protocol):
         """Take one event in; False where its type does not concern the service.
 
         Raises Poison, Refused or anything else where it can never be used.
+        """
+
+    def ahead(self) -> bool:
+        """Do some of the work of the next write while one is under way; False where nothing is left to do.
+
+        Takes milliseconds: the write under way waits for it.
         """
 
     def take(self) -> Any:
@@ -172,7 +182,7 @@ class Stream(Consumer):
             await kafka.close_quietly(consumer)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
-        wrote = 0.0
+        wrote = full = 0.0
         lagging = False
         while True:
             if self._broken is not None:
@@ -191,23 +201,32 @@ class Stream(Consumer):
                 # Snapshot and offsets without an await between them, or a crash would lose events.
                 self._writing = asyncio.create_task(self._write(self._load()), name=f"{self.settings.name}:write")
             if self._writing is not None and self._is_full:
+                while not self._writing.done():
+                    if not self.sink.ahead():
+                        break
+                    await asyncio.sleep(0)
                 await asyncio.wait({self._writing}, timeout=FETCH_DEADLINE_SECONDS)
                 continue
             busy = self._writing is not None or waits
-            batches = await self._fetch(consumer, 4 if busy else 250)
+            most = min(FETCH_RECORDS if self._writing is None else BESIDE_RECORDS, self._limit)
+            batches = await self._fetch(consumer, 4 if busy else 250, most)
             self._fold(batches)
-            lagging = sum(map(len, batches.values())) >= FETCH_RECORDS
+            if sum(map(len, batches.values())) >= most:
+                full = time.monotonic()
+            lagging = time.monotonic() - full < LAGS_SECONDS
             # A fetch that finds records at hand gives nobody else a turn.
             await asyncio.sleep(0)
             if await self._cluster_changed():
                 log.warning("consumer_meets_new_cluster")
                 return
 
-    async def _fetch(self, consumer: AIOKafkaConsumer, wait_ms: int) -> dict[TopicPartition, list[ConsumerRecord]]:
+    async def _fetch(
+        self, consumer: AIOKafkaConsumer, wait_ms: int, most: int
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
         try:
             async with asyncio.timeout(FETCH_DEADLINE_SECONDS):
                 batches: dict[TopicPartition, list[ConsumerRecord]] = await consumer.getmany(
-                    timeout_ms=wait_ms, max_records=min(FETCH_RECORDS, self._limit)
+                    timeout_ms=wait_ms, max_records=most
                 )
                 return batches
         except NoOffsetForPartitionError:

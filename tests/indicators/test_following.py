@@ -27,6 +27,7 @@ from services.indicators.app import service
 from services.indicators.calculation import evaluation, ledger
 from services.indicators.criteria import library
 from services.indicators.settings import Settings
+from services.indicators.stream import sink as indicators_sink
 from services.indicators.stream.consumers import on
 from services.indicators.stream.sink import Intake, stream
 from tests.indicators.conftest import Stage, entered
@@ -139,6 +140,9 @@ async def follow(stage: Stage, told: Sequence[Said], chance: random.Random) -> N
         for one in told[done : done + size]:
             record = one.record
             sink.fold(record, dict(record.headers))
+            if chance.random() < 0.1:
+                # Something is done ahead; what comes in after it counts all the same.
+                sink.ahead()
         fate = chance.randrange(4)
         try:
             async with stage.running.tx() as tx:
@@ -162,7 +166,8 @@ async def test_any_permutation_with_repetition_cuts_and_crashes_is_the_stream(
     stage: Stage, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if seed % 2:
-        # Every write takes several statements, as those of thousands of facts do.
+        # Every write takes several statements, as those of thousands of facts do, and facts are made a few at a time.
+        monkeypatch.setattr(indicators_sink, "AHEAD", 3)
         monkeypatch.setattr(ledger, "CHUNK", 2)
         monkeypatch.setattr(evaluation, "CHUNK", 2)
     first = [(await stage.new_village()).code for _ in range(3)]
@@ -182,6 +187,20 @@ async def test_any_permutation_with_repetition_cuts_and_crashes_is_the_stream(
         assert in_order
         found = await commands.rebuild(tx, library.catalogue())
         assert (found.heaps, found.items) == (0, 0)
+
+
+async def test_facts_are_made_ahead_once_and_all_of_them_are_written(stage: Stage) -> None:
+    unit = (await stage.new_village()).code
+    sink = Intake(on, library.catalogue)
+    words = [observed(unit, True, attribute="household.fibre", entity=f"h{n}") for n in range(1200)]
+    for n, message in enumerate(words):
+        record = Said(message, f"h{n}", 1, str(uuid.uuid4())).record
+        sink.fold(record, dict(record.headers))
+    assert [sink.ahead() for _ in range(4)] == [True, True, False, False]
+    async with stage.running.tx() as tx:
+        assert await sink.write(tx, sink.take()) == (0, [])
+        assert await tx.scalar(text("SELECT count(*) FROM fact WHERE unit LIKE :unit"), {"unit": f"{unit}@%"}) == 1200
+    assert not sink.ahead()
 
 
 async def test_a_stream_that_lags_writes_seldom_only_while_later_words_overtake_earlier_ones(stage: Stage) -> None:

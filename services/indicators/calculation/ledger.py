@@ -223,7 +223,8 @@ async def _put_counted(
     news = 0
     last: dict[tuple[str, str], datetime] = {}
     strange: set[str] = set()
-    async for rows in in_turn(tx, _chunks(PUT_COUNTED, facts, ready, adopting)):
+    newest: Dirt = {}
+    async for rows in in_turn(tx, _chunks(PUT_COUNTED, facts, ready, adopting, newest)):
         for unit, attribute, source, origin, year, held, n, at in rows:
             if unit is None:
                 news += int(n)
@@ -238,23 +239,41 @@ async def _put_counted(
             heap = TallyKey(unit, attribute, source, origin, year, held)
             heaps[heap] = heaps.get(heap, 0) + int(n)
     await _meet(tx, state, strange, ready)
-    causes = dict.fromkeys(last, "")
-    for fact, unit in facts:
-        spot = (unit, fact.attribute)
-        if last.get(spot) == fact.observed_at and fact.cause > causes[spot]:
-            causes[spot] = fact.cause
-    by_moment = {(fact.attribute, fact.observed_at): fact.cause for fact, _ in facts} if strange else {}
+    elsewhere: dict[tuple[str, str, datetime], str] | None = None
     for (unit, attribute), at in last.items():
-        cause = causes[unit, attribute] or by_moment.get((attribute, at), "")
-        dirty.setdefault(unit, {})[attribute] = (at, cause)
+        mark = newest.get(unit, {}).get(attribute)
+        if mark is None or mark[0] != at:
+            # What moved the heap last is not its newest word: that was known before, or is a fact that left the unit.
+            if elsewhere is None:
+                elsewhere = _causes(facts)
+            mark = (at, elsewhere.get((unit, attribute, at)) or elsewhere.get(("", attribute, at), ""))
+        dirty.setdefault(unit, {})[attribute] = mark
     return news
 
 
+def _causes(facts: Sequence[tuple[Fact, str]]) -> dict[tuple[str, str, datetime], str]:
+    """The cause of the words of a moment about an attribute, of a unit and ("") of any."""
+    found: dict[tuple[str, str, datetime], str] = {}
+    for fact, unit in facts:
+        for spot in ((unit, fact.attribute, fact.observed_at), ("", fact.attribute, fact.observed_at)):
+            found[spot] = max(found.get(spot, ""), fact.cause)
+    return found
+
+
 def _chunks(
-    statement: sa.TextClause, facts: Sequence[tuple[Fact, str]], ready: Prepared, adopting: bool
+    statement: sa.TextClause,
+    facts: Sequence[tuple[Fact, str]],
+    ready: Prepared,
+    adopting: bool,
+    newest: Dirt | None = None,
 ) -> Iterable[Statement]:
+    """The statements that put the facts. On the way `newest` gets the newest mark of each attribute of each unit."""
     for n in range(0, len(facts), CHUNK):
-        yield statement, {**as_columns(facts[n : n + CHUNK], ready), "adopting": adopting}
+        part = facts[n : n + CHUNK]
+        if newest is not None:
+            for fact, unit in part:
+                _mark(newest, unit, fact.attribute, (fact.observed_at, fact.cause))
+        yield statement, {**as_columns(part, ready), "adopting": adopting}
 
 
 async def _meet(tx: AsyncSession, state: State, keys: Iterable[str], ready: Prepared) -> None:

@@ -8,8 +8,9 @@ day) when the batch is written. The order is the source's own sequence, or else 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 from xaso.observations.v1 import events_pb2 as pb
@@ -48,6 +49,8 @@ Key = tuple[str, str, str, str, str]
 """Measure or attribute, unit, entity, period, source."""
 Said = tuple[int, str, Any, int, Record]
 """Sequence, id, message, day in Việt Nam, record."""
+Told = tuple[Fact, Record | None]
+"""A fact, and the record that says it where it is a last word."""
 
 
 def moment_of(message: pb.ObservationRecorded) -> datetime | None:
@@ -127,6 +130,8 @@ class Observations:
         self._until = 0
         self._said: dict[Key, Said] = {}
         self._earlier: list[tuple[Key, Said]] = []
+        self._making: Iterator[Told] | None = None
+        self._made: list[Told] = []
         self.repeated = 0
 
     def __len__(self) -> int:
@@ -157,6 +162,8 @@ class Observations:
             code = code or message.attribute
         given = headers.get("ce_sequence")
         sequence = int(given) if given is not None else sequence_of(message, None)
+        if self._making is not None:
+            self._begin_anew()
         key = (code, unit, message.entity, message.period, source)
         held = self._said.get(key)
         if held is None:
@@ -194,8 +201,23 @@ class Observations:
         if len(self._texts) < REMEMBERED:
             self._texts.add(unit)
 
-    def facts(self) -> Iterable[tuple[Fact, Record | None]]:
+    def ahead(self, count: int) -> bool:
+        """Make up to `count` more of the facts while there is time for it; False where all are made."""
+        if self._making is None:
+            self._making = self._told()
+        before = len(self._made)
+        self._made.extend(islice(self._making, count))
+        return len(self._made) - before == count
+
+    def facts(self) -> Sequence[Told]:
         """What is to be written: each last word with its record, and the earlier ones that are only remembered."""
+        self.ahead(len(self))
+        return self._made
+
+    def _begin_anew(self) -> None:
+        self._making, self._made = None, []
+
+    def _told(self) -> Iterator[Told]:
         for key, (sequence, id, message, _, record) in self._said.items():
             yield fact_of(message, id, key[4], sequence), record
         for key, (sequence, id, message, _, _) in self._earlier:
@@ -206,6 +228,7 @@ class Observations:
         fresh = Observations.__new__(Observations)
         fresh.__dict__.update(self.__dict__)
         fresh._said, fresh._earlier, fresh.repeated = {}, [], 0
+        fresh._begin_anew()
         return fresh
 
 

@@ -31,6 +31,9 @@ from services.indicators.stream.feeds import Deed, Feed, Feeds, Mapping
 MOST_UNITS = 40_000
 """Units kept in memory; a process that has met more begins anew, which costs a read of each it meets again."""
 
+AHEAD = 500
+"""Facts made at once while a write is under way: some milliseconds, in which the write does not go on."""
+
 MOST_SOURCES = 10_000
 """Names of sources kept; they come from outside."""
 
@@ -123,6 +126,10 @@ class Intake:
             raise Poison("ce_time has no offset")
         return found
 
+    def ahead(self) -> bool:
+        """Make facts of some of the observations, which the write would have to do otherwise."""
+        return self._folded.observations.ahead(AHEAD)
+
     def take(self) -> Folded:
         folded = self._folded
         catalogue = self._catalogue()
@@ -156,7 +163,7 @@ class Intake:
         if not len(folded.observations):
             return folded.batch, []
         batch = folded.batch.copy()
-        said = list(folded.observations.facts())
+        said = folded.observations.facts()
         await self._state.learn(tx, {fact.unit for fact, _ in said})
         refused: list[tuple[Record, str]] = []
         for fact, record in said:
