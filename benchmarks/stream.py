@@ -11,6 +11,7 @@ province's server would give it (`rig.SERVER`).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable
 from datetime import date
@@ -25,7 +26,7 @@ from benchmarks import stream_flat
 from benchmarks.figures import Figure, Result, percentile
 from benchmarks.peers import environment
 from benchmarks.rig import PROJECT, Child, Rig, child, engines
-from benchmarks.stream_sides import KIND, PARTITIONS, TOPIC, code_of, commune_of, partition_of
+from benchmarks.stream_sides import BARE, KIND, PARTITIONS, TOPIC, code_of, commune_of, partition_of
 from chassis import kafka, migrations
 from chassis.db import new_id
 from chassis.relay import dsn
@@ -107,6 +108,20 @@ class Bench:
         await self.villages(villages)
         return await asyncio.to_thread(self.run, "ours", prefix, count, **more)
 
+    async def bare(self, prefix: str, count: int, processes: int = 1) -> list[dict[str, Any]]:
+        """What that many plain loops found that share the partitions."""
+        await self.connection.execute(BARE)
+
+        def together() -> list[dict[str, Any]]:
+            with contextlib.ExitStack() as all_of:
+                loops = [
+                    all_of.enter_context(self.start("upsert", prefix, count, share=f"{n}/{processes}"))
+                    for n in range(processes)
+                ]
+                return [self.answer(one) for one in loops]
+
+        return await asyncio.to_thread(together)
+
 
 async def variants(bench: Bench, result: Result, count: int, rounds: int) -> None:
     peers = await peers_of(bench, result)
@@ -126,6 +141,8 @@ async def variants(bench: Bench, result: Result, count: int, rounds: int) -> Non
                     one = await peer(bench, result, side, prefix, count)
                 elif side == "ours":
                     one = await bench.ours(prefix, count)
+                elif side == "upsert":
+                    one = (await bench.bare(prefix, count))[0]
                 else:
                     one = await asyncio.to_thread(bench.run, side, prefix, count)
                 if one is not None:
@@ -178,7 +195,11 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
     prefix = "shared-"
     filled = await asyncio.to_thread(bench.run, "fill", prefix, count, variant="entity", villages=VILLAGES, seed=7)
     alone, whole, both = [], [], []
+    bare: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
+        for processes, rates in bare.items():
+            seen = await bench.bare(prefix, count, processes)
+            rates.append(count / (max(one["ended"] for one in seen) - min(one["began"] for one in seen)))
         alone.append((await bench.ours(prefix, count))["rate"])
         await bench.villages(VILLAGES)
         found = await asyncio.to_thread(_together, bench, prefix, count)
@@ -201,7 +222,9 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
     name = "Two processes, from when the second had its partitions"
     result.add(Figure(name, "events/s", both, "one", alone, ">= 1.7", note))
     result.add(Figure("… the whole backlog, waiting for the rebalance included", "events/s", whole, "one", alone))
-    result.details["shared"] = {"alone": alone, "whole": whole, "both": both}
+    note = "no history, no rules, partitions given from the start: what two processes can have of this machine"
+    result.add(Figure("… two bare upsert loops", "events/s", bare[2], "one", bare[1], note=note))
+    result.details["shared"] = {"alone": alone, "whole": whole, "both": both, "bare": bare}
 
 
 def _together(bench: Bench, prefix: str, count: int) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import volumes
 from benchmarks.figures import Figure, Result
+from benchmarks.stream_sides import rows_written
 
 if TYPE_CHECKING:
     from benchmarks.stream import Bench
@@ -47,7 +48,8 @@ async def once(bench: Bench, prefix: str, count: int, villages: int, known: int 
         # They wait, ready to be sent, until the first pass is through.
         filled = await _fill(bench, prefix, count, variant="again", villages=villages, known=known, after=FIRST)
         one = await asyncio.to_thread(bench.answer, running)
-    return {**one, "households": filled["households"]}
+    rows = (await rows_written(bench.connection) - filled["written"]) / count
+    return {**one, "households": filled["households"], "rows": rows}
 
 
 async def _fill(bench: Bench, prefix: str, count: int, **more: object) -> dict[str, Any]:
@@ -55,16 +57,22 @@ async def _fill(bench: Bench, prefix: str, count: int, **more: object) -> dict[s
 
 
 def _told(result: Result, name: str, one: dict[str, Any]) -> None:
-    result.say(f"{name}: {one['rate']:,.0f}/s, {one['cpu']:.1f} µs/event")
+    result.say(f"{name}: {one['rate']:,.0f}/s, {one['cpu']:.1f} µs/event, {one['rows']:.1f} rows/event")
 
 
 def _compared(result: Result, name: str, less: str, here: list[dict[str, Any]], there: list[dict[str, Any]]) -> None:
-    """The dearer side beside the cheaper: processor time of the process, and time on the clock, database included."""
-    for what, of in (
-        ("Processor time an event", lambda one: one["cpu"]),
-        ("Time an event, database included", lambda one: 1e6 / one["rate"]),
+    """The dearer side beside the cheaper: processor time of the process, and time on the clock, database included.
+
+    Rows are those written to all tables. The more villages the events are spread over, the more sheets each write
+    changes, and each changed row of a sheet is a row of the log and of the outbox too.
+    """
+    for what, unit, of in (
+        ("Processor time an event", "µs/event", lambda one: one["cpu"]),
+        ("Time an event, database included", "µs/event", lambda one: 1e6 / one["rate"]),
+        ("Rows an event writes", "rows/event", lambda one: one["rows"]),
+        ("Time a row written, database included", "µs/row", lambda one: 1e6 / one["rate"] / one["rows"]),
     ):
-        result.add(Figure(f"{what}, {name}", "µs/event", [of(one) for one in here], less, [of(one) for one in there]))
+        result.add(Figure(f"{what}, {name}", unit, [of(one) for one in here], less, [of(one) for one in there]))
 
 
 async def villages(bench: Bench, result: Result, count: int, rounds: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import asyncpg
 import uvloop
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
 
 from chassis import collecting, kafka
@@ -139,6 +139,19 @@ async def reached(connection: asyncpg.Connection, topic: str, wanted: int) -> No
         await asyncio.sleep(0.02)
 
 
+async def rows_written(connection: asyncpg.Connection) -> int:
+    """Rows inserted and updated in all tables so far, once the server has counted what is committed."""
+    before = -1
+    while True:
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        here = int(await connection.fetchval("SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables"))
+        if here == before:
+            return here
+        before = here
+        # A server process tells what it did at most once a second.
+        await asyncio.sleep(1.5)
+
+
 async def fill(settings: Settings) -> dict[str, Any]:
     """Send COUNT events, one in a hundred twice, all villages mixed; all at once, when AFTER events are committed."""
     count, topic = int(env("COUNT")), settings.topic_prefix + TOPIC
@@ -161,15 +174,17 @@ async def fill(settings: Settings) -> dict[str, Any]:
                     break
                 batches.append((partition, pending.pop(partition)))
     batches += pending.items()
+    written = 0
     if after := int(env("AFTER", "0")):
         connection = await asyncpg.connect(dsn(settings))
         await reached(connection, topic, after)
+        written = await rows_written(connection)
         await connection.close()
     for n in range(0, len(batches), 48):
         part = batches[n : n + 48]
         await asyncio.gather(*[await producer.send_batch(batch, topic, partition=place) for place, batch in part])
     await producer.stop()
-    return {"sent": sent, "told": mix.told, "bytes": size / sent, "households": mix.households}
+    return {"sent": sent, "told": mix.told, "bytes": size / sent, "households": mix.households, "written": written}
 
 
 async def floor(settings: Settings, *, parse: bool) -> dict[str, Any]:
@@ -197,6 +212,12 @@ async def floor(settings: Settings, *, parse: bool) -> dict[str, Any]:
     return {"rate": count / took, "cpu": cpu / count * 1e6, "checksum": checksum}
 
 
+BARE = """
+    DROP TABLE IF EXISTS bare, bare_offset;
+    CREATE TABLE bare (subject text COLLATE "C" PRIMARY KEY, unit text, sequence bigint, value bigint);
+    CREATE TABLE bare_offset (partition integer PRIMARY KEY, next bigint)
+"""
+"""What the plain loop writes to; made anew before each run of it."""
 _UPSERT = """
     WITH put AS (
         INSERT INTO bare AS b (subject, unit, sequence, value)
@@ -210,23 +231,24 @@ _UPSERT = """
 
 
 async def upsert(settings: Settings) -> dict[str, Any]:
-    """A plain loop: the newest value of each subject by sequence, serial batches, offsets beside them."""
-    count = int(env("COUNT"))
+    """A plain loop: the newest value of each subject by sequence, serial batches, offsets beside them.
+
+    With SHARE "k/n" it is the k-th of n such loops and has its partitions from the start: nobody must agree on them.
+    """
+    share, of = map(int, env("SHARE", "0/1").split("/"))
     connection = await asyncpg.connect(dsn(settings))
-    await connection.execute("""
-        DROP TABLE IF EXISTS bare, bare_offset;
-        CREATE TABLE bare (subject text COLLATE "C" PRIMARY KEY, unit text, sequence bigint, value bigint);
-        CREATE TABLE bare_offset (partition integer PRIMARY KEY, next bigint)
-    """)
-    consumer = kafka.consumer(settings, [settings.topic_prefix + TOPIC], f"upsert-{os.getpid()}")
+    consumer = kafka.consumer(settings, [], f"upsert-{os.getpid()}")
+    mine = [TopicPartition(settings.topic_prefix + TOPIC, n) for n in range(PARTITIONS) if n % of == share]
+    consumer.assign(mine)
     await consumer.start()
+    count = sum((await consumer.end_offsets(mine)).values())
     seen, began = 0, 0.0
     while seen < count:
         batches = await consumer.getmany(timeout_ms=250, max_records=5000)
         if not batches:
             continue
         if not seen:
-            began, cpu = time.perf_counter(), time.process_time()
+            began, cpu = time.monotonic(), time.process_time()
         newest: dict[str, tuple[str, int, int]] = {}
         offsets: dict[int, int] = {}
         for partition, records in batches.items():
@@ -245,10 +267,10 @@ async def upsert(settings: Settings) -> dict[str, Any]:
         await connection.execute(
             _UPSERT, list(newest), *([row[i] for row in rows] for i in range(3)), list(offsets), list(offsets.values())
         )
-    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    ended, cpu = time.monotonic(), time.process_time() - cpu
     await connection.close()
     await kafka.close_quietly(consumer)
-    return {"rate": count / took, "cpu": cpu / count * 1e6}
+    return {"rate": count / (ended - began), "cpu": cpu / count * 1e6, "began": began, "ended": ended}
 
 
 async def ours(settings: Settings) -> dict[str, Any]:
