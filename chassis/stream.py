@@ -24,16 +24,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-import sqlalchemy as sa
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import IllegalStateError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import dead_letters, gaps, kafka, metrics, telemetry
+from chassis import dead_letters, gaps, kafka, metrics, stream_offsets, telemetry
 from chassis.consumer import FETCH_DEADLINE_SECONDS, LONGEST_PAUSE_SECONDS, Consumer, text_headers
 from chassis.db import is_transient, now
 from chassis.gaps import Gap
+from chassis.stream_offsets import Offsets, Superseded
 
 log = telemetry.logger(__name__)
 
@@ -50,32 +50,8 @@ ABSORBING_SECONDS = 2.0
 WHOLE = 1_000_000
 """Records in one write where nothing is wrong."""
 
-_BEGIN = sa.text("""
-    INSERT INTO stream_offset AS s (topic, partition, cluster, next_offset)
-    SELECT t, p, :cluster, 0 FROM unnest(CAST(:topic AS text[]), CAST(:partition AS integer[])) AS g (t, p)
-    ORDER BY t, p
-    ON CONFLICT (topic, partition) DO UPDATE SET cluster = excluded.cluster, next_offset = 0, changed_at = now()
-    WHERE s.cluster <> excluded.cluster
-""")
-_OFFSETS = sa.text("""
-    SELECT s.topic, s.partition, s.next_offset FROM stream_offset s
-    JOIN unnest(CAST(:topic AS text[]), CAST(:partition AS integer[])) AS g (t, p) ON s.topic = t AND s.partition = p
-""")
-_ADVANCE = sa.text("""
-    UPDATE stream_offset s SET next_offset = g.after, changed_at = now()
-    FROM unnest(CAST(:topic AS text[]), CAST(:partition AS integer[]), CAST(:before AS bigint[]),
-        CAST(:after AS bigint[])) AS g (topic, partition, before, after)
-    WHERE s.topic = g.topic AND s.partition = g.partition AND s.next_offset = g.before AND s.cluster = :cluster
-    RETURNING 1
-""")
-
-Offsets = dict[TopicPartition, int]
 Record = ConsumerRecord
 """One record as Kafka hands it out."""
-
-
-class Superseded(KafkaError):  # type: ignore[misc]  # aiokafka is untyped.
-    """Another process has gone on with our partitions: what we hold is out of date."""
 
 
 class ReadAgain(Exception):
@@ -201,11 +177,7 @@ class Stream(Consumer):
                 # Snapshot and offsets without an await between them, or a crash would lose events.
                 self._writing = asyncio.create_task(self._write(self._load()), name=f"{self.settings.name}:write")
             if self._writing is not None and self._is_full:
-                while not self._writing.done():
-                    if not self.sink.ahead():
-                        break
-                    await asyncio.sleep(0)
-                await asyncio.wait({self._writing}, timeout=FETCH_DEADLINE_SECONDS)
+                await self._wait_for(self._writing)
                 continue
             busy = self._writing is not None or waits
             most = min(FETCH_RECORDS if self._writing is None else BESIDE_RECORDS, self._limit)
@@ -219,6 +191,14 @@ class Stream(Consumer):
             if await self._cluster_changed():
                 log.warning("consumer_meets_new_cluster")
                 return
+
+    async def _wait_for(self, writing: asyncio.Task[None]) -> None:
+        """Wait for the write under way, and do meanwhile what can be done ahead of the next."""
+        while not writing.done():
+            if not self.sink.ahead():
+                break
+            await asyncio.sleep(0)
+        await asyncio.wait({writing}, timeout=FETCH_DEADLINE_SECONDS)
 
     async def _fetch(
         self, consumer: AIOKafkaConsumer, wait_ms: int, most: int
@@ -324,7 +304,7 @@ class Stream(Consumer):
                         dead = load.dead + [(record, f"refused: {reason}", True) for record, reason in refused]
                         await self._set_aside(tx, dead)
                         await gaps.set_aside(tx, self._cluster, load.gaps)
-                        await self._advance(tx, load)
+                        await stream_offsets.advance(tx, self._cluster, load.before, load.after)
                 break
             except Superseded:
                 raise
@@ -357,21 +337,6 @@ class Stream(Consumer):
         for record, reason, _ in dead:
             await dead_letters.add(tx, record, text_headers(record), self._cluster, reason, 1)
 
-    async def _advance(self, tx: AsyncSession, load: Load) -> None:
-        """Move the offsets on; raises Superseded where they are not where we left them."""
-        if not load.after:
-            return
-        partitions = sorted(load.after)
-        values = {
-            "topic": [p.topic for p in partitions],
-            "partition": [p.partition for p in partitions],
-            "before": [load.before[p] for p in partitions],
-            "after": [load.after[p] for p in partitions],
-            "cluster": self._cluster,
-        }
-        if len((await tx.execute(_ADVANCE, values)).all()) != len(partitions):
-            raise Superseded("the offsets have moved")
-
     async def _fail(self, error: Exception) -> None:
         """A write failed for good: read the same again in smaller parts; what fails alone is set aside at last."""
         log.error("stream_write_failed", error=type(error).__name__, limit=self._limit)
@@ -385,9 +350,9 @@ class Stream(Consumer):
         record = self._alone
         await self._bury(record, telemetry.describe(error), self._tries)
         partition = TopicPartition(record.topic, record.partition)
-        load = Load(None, [], {partition: self._written[partition]}, {partition: record.offset + 1}, 0, 0, None, None)
+        before, after = {partition: self._written[partition]}, {partition: record.offset + 1}
         async with self.sessions.begin() as tx:
-            await self._advance(tx, load)
+            await stream_offsets.advance(tx, self._cluster, before, after)
         self._tries = 0
 
     def _forget(self) -> None:
@@ -419,25 +384,21 @@ class Stream(Consumer):
         self._forget()
         if not partitions:
             return
-        ordered = sorted(partitions)
-        values = {"topic": [p.topic for p in ordered], "partition": [p.partition for p in ordered]}
         pause = 0.05
         while True:
             try:
                 async with self.sessions.begin() as tx:
-                    await tx.execute(_BEGIN, {**values, "cluster": self._cluster})
-                    rows = (await tx.execute(_OFFSETS, values)).all()
+                    offsets = await stream_offsets.begin(tx, self._cluster, partitions)
                 break
             except Exception as error:
                 if not is_transient(error):
                     raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-        for row in rows:
-            partition = TopicPartition(row.topic, row.partition)
+        for partition, offset in offsets.items():
             with suppress(IllegalStateError):
-                consumer.seek(partition, row.next_offset)
-                self._next[partition] = self._written[partition] = row.next_offset
+                consumer.seek(partition, offset)
+                self._next[partition] = self._written[partition] = offset
 
     def fail(self, error: Exception) -> None:
         """End this life: where to read could not be found out."""
