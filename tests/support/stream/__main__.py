@@ -18,6 +18,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chassis import stream_offsets
 from chassis.service import Runner, run
 from chassis.stream import Stream
 from services.indicators.app import service
@@ -50,16 +51,16 @@ def third() -> Callable[[], bool]:
 
 def plant_death(fault: str) -> None:
     due = third()
-    write, advance, revoked, committed = Stream._write, Stream._advance, Stream.revoked, Intake.written
+    write, advance, revoked, committed = Stream._write, stream_offsets.advance, Stream.revoked, Intake.written
 
     async def before_write(self: Stream, load: Any) -> None:
         if load.events and due():
             end(signal.SIGSTOP if fault == "still" else signal.SIGKILL)
         await write(self, load)
 
-    async def before_commit(self: Stream, tx: Any, load: Any) -> None:
-        await advance(self, tx, load)
-        if load.events and due():
+    async def before_commit(tx: Any, cluster: str, before: Any, after: Any) -> None:
+        await advance(tx, cluster, before, after)
+        if after and due():
             # What was given to the transaction reaches the server before the process dies.
             await tx.execute(sa.text("SELECT 1"))
             end(signal.SIGKILL)
@@ -77,7 +78,7 @@ def plant_death(fault: str) -> None:
     if fault in ("folded", "still"):
         Stream._write = before_write  # type: ignore[method-assign]  # the planted fault.
     elif fault == "written":
-        Stream._advance = before_commit  # type: ignore[method-assign]  # the planted fault.
+        stream_offsets.advance = before_commit
     elif fault == "committed":
         Intake.written = after_commit  # type: ignore[method-assign]  # the planted fault.
     elif fault == "asked":
