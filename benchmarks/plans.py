@@ -10,7 +10,6 @@ Foreign keys that no index leads with are listed for all services.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import time
@@ -22,7 +21,6 @@ from importlib import import_module
 from typing import Any
 
 import asyncpg
-import sqlalchemy as sa
 
 from benchmarks import provinces, volumes
 from benchmarks.figures import Figure, Result
@@ -35,13 +33,12 @@ from chassis.units import today
 from launcher.datadir import SERVICES
 from services.indicators.rebuilding import rebuild
 from tests.support.running import bearer, client_of, settings_for
+from tests.support.statements import Statement, sent_by
 
 ROWS = 1_000_000
 COMMUNE = "C042"
 PATH = f"30/D02/{COMMUNE}"
 OFFICER = ("officer", PATH)
-
-Statement = tuple[str, Any]
 
 _FOREIGN_KEYS_WITHOUT_INDEX = """
     SELECT c.conrelid::regclass::text || '(' || string_agg(a.attname, ', ' ORDER BY k.n) || ')' AS key
@@ -52,22 +49,6 @@ _FOREIGN_KEYS_WITHOUT_INDEX = """
     )
     GROUP BY c.oid, c.conrelid
 """
-
-
-@contextlib.contextmanager
-def captured(engine: sa.Engine) -> Iterator[list[Statement]]:
-    """The statements that are sent inside the block, with their parameters."""
-    sent: list[Statement] = []
-
-    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-        if re.match(r"\s*(SELECT|WITH|INSERT|UPDATE|DELETE)", statement):
-            sent.append((statement, parameters))
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -116,7 +97,7 @@ async def _ask(runner: Runner, explainer: Explainer, question: str, path: str, h
     async with client_of(runner) as client:
         # The first answer loads templates and compiles statements; the second is what a reader waits for.
         await client.get(path, headers=headers)
-        with captured(engine) as sent:
+        async with sent_by(engine) as sent:
             began = time.perf_counter()
             answer = await client.get(path, headers=headers)
             took = (time.perf_counter() - began) * 1000
@@ -163,9 +144,8 @@ async def _chassis(runner: Runner, explainer: Explainer) -> None:
     select = re.sub(r"\s+", " ", relay._SELECT)
     await explainer.explain("relay: the unpublished events", [(select, ([], 500))], 0.0)
     await explainer.explain("relay: depth and age of the outbox", [(relay._AGE, ())], 0.0)
-    with captured(runner.runtime.engine.sync_engine) as sent:
-        async with runner.runtime.sessions.read() as tx:
-            await inbox.claim(tx, [uuid.uuid4() for _ in range(500)])
+    async with sent_by(runner.runtime.engine.sync_engine) as sent, runner.runtime.sessions.read() as tx:
+        await inbox.claim(tx, [uuid.uuid4() for _ in range(500)])
     await explainer.explain("consumer: claim 500 events in the inbox", sent, 0.0)
 
 

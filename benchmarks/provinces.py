@@ -12,7 +12,8 @@ from typing import Any
 
 import asyncpg
 
-from chassis.units import LEVELS, Unit, today
+from chassis.units import Unit, today
+from services.indicators.answers import queries
 from services.indicators.calculation.model import store, unit_key
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
@@ -107,5 +108,5 @@ def sheets(of: Sequence[Unit]) -> list[tuple[str, str]]:
         for criteria in library.catalogue().sets.values()
         if criteria.holds_on(today())
         for unit in of
-        if criteria.applies_to(unit.level, unit.kind) or LEVELS.index(unit.level) < LEVELS.index(criteria.level)
+        if queries.offered(criteria, unit)
     ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
 
-from benchmarks import stream_flat
 from benchmarks.figures import Figure, Result, percentile
 from benchmarks.peers import environment
 from benchmarks.rig import PROJECT, Child, Rig, child, engines
@@ -331,31 +330,27 @@ async def rebuild(bench: Bench, result: Result, facts: int) -> None:
     result.add(Figure(f"Rebuild of all sets from {facts:,} facts", "s", [found["seconds"]], aim="< 20"))
 
 
-async def _measure(result: Result, quick: bool, facts: int, parts: Iterable[str]) -> None:
-    count, rounds = (50_000, 1) if quick else (300_000, 3)
+@contextlib.asynccontextmanager
+async def opened() -> AsyncIterator[Bench]:
+    """Engines and an empty database of the service, for one run."""
     with engines(server=True) as rig:
         settings = Settings(database_url=rig.database("indicators"), kafka=rig.bootstrap)
         await migrations.upgrade(settings, "services.indicators")
         connection = await asyncpg.connect(dsn(settings))
-        bench = Bench(rig, connection, settings)
-        steps = {
-            "variants": lambda: variants(bench, result, count, rounds),
-            "latency": lambda: latency(bench, result, 500, 5 if quick else 20),
-            "villages": lambda: stream_flat.villages(bench, result, 20_000 if quick else 100_000, rounds),
-            "facts": lambda: stream_flat.facts(bench, result, facts, 20_000 if quick else 100_000, rounds),
-            "shared": lambda: shared(bench, result, 200_000 if quick else 600_000, rounds),
-            "rebuild": lambda: rebuild(bench, result, 50_000 if quick else 1_000_000),
-        }
-        for name in parts:
-            await steps[name]()
+        yield Bench(rig, connection, settings)
         await connection.close()
 
 
-PARTS = ("variants", "latency", "villages", "facts", "shared", "rebuild")
+async def _measure(result: Result, quick: bool) -> None:
+    count, rounds = (50_000, 1) if quick else (300_000, 3)
+    async with opened() as bench:
+        await variants(bench, result, count, rounds)
+        await latency(bench, result, 500, 5 if quick else 20)
+        await shared(bench, result, 200_000 if quick else 600_000, rounds)
+        await rebuild(bench, result, 50_000 if quick else 1_000_000)
 
 
-def measure(*, quick: bool, facts: int | None = None, parts: Iterable[str] = PARTS) -> Result:
-    """Measure `parts`; `facts` is how many lie in the tables already when the stream is measured on top of them."""
+def measure(*, quick: bool) -> Result:
     result = Result("stream", "The stream of the indicators service", quick=quick)
-    asyncio.run(_measure(result, quick, facts or (100_000 if quick else 10_000_000), parts))
+    asyncio.run(_measure(result, quick))
     return result

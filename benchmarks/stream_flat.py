@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks import volumes
 from benchmarks.figures import Figure, Result
+from benchmarks.stream import Bench, opened
 from benchmarks.stream_sides import rows_written
-
-if TYPE_CHECKING:
-    from benchmarks.stream import Bench
 
 FEW, MANY = 200, 20_000
 USUAL = 2000
@@ -107,3 +105,17 @@ async def facts(bench: Bench, result: Result, there: int, count: int, rounds: in
         _told(result, f"{there:,} facts before", full[-1])
     _compared(result, f"{there:,} facts before", "none", full, empty)
     result.details["facts"] = {"before": rows, "none": empty, "full": full}
+
+
+async def _measure(result: Result, quick: bool, there: int) -> None:
+    count, rounds = (20_000, 1) if quick else (100_000, 3)
+    async with opened() as bench:
+        await villages(bench, result, count, rounds)
+        await facts(bench, result, there, count, rounds)
+
+
+def measure(*, quick: bool, there: int | None = None) -> Result:
+    """`there` is how many facts lie in the tables already when the stream is measured on top of them."""
+    result = Result("stream_flat", "The stream, however much there is already", quick=quick)
+    asyncio.run(_measure(result, quick, there or (100_000 if quick else 10_000_000)))
+    return result

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
+from babel.core import negotiate_locale
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from pydantic_core.core_schema import ErrorType
@@ -23,6 +24,8 @@ from chassis.errors import DomainError, FieldError, Said
 Locale = Literal["vi", "en"]
 LOCALES: tuple[Locale, ...] = ("vi", "en")
 DEFAULT_LOCALE: Locale = "vi"
+LANGUAGE_VARIES = "Accept-Language, Cookie"
+"""`Vary` of an answer whose language a program's header decides: a cache keeps one for each."""
 ZONE = ZoneInfo("Asia/Ho_Chi_Minh")
 ABSENT = "—"
 
@@ -33,6 +36,26 @@ _CONTEXT_GLUE = "\x04"
 def locale_of(tag: str | None) -> Locale:
     """The supported locale for a language tag such as ``en-GB``; Vietnamese for everything else."""
     return "en" if tag is not None and tag.strip().lower().replace("_", "-").split("-")[0] == "en" else "vi"
+
+
+def preferred_locale(header: str | None) -> Locale:
+    """The supported locale that an ``Accept-Language`` header likes best (RFC 9110, 12.5.4).
+
+    Vietnamese where there is no header, it names neither language, or it cannot be read.
+    """
+    weighed: list[tuple[float, str]] = []
+    for part in (header or "").split(","):
+        tag, _, parameter = part.partition(";")
+        name, _, quality = parameter.partition("=")
+        try:
+            weight = float(quality) if name.strip().lower() == "q" else 1.0
+        except ValueError:
+            continue
+        # A weight of 0 says "not this one"; what is no number at all compares as false.
+        if weight > 0:
+            weighed.append((weight, tag.strip().lower()))
+    weighed.sort(key=lambda one: -one[0])
+    return locale_of(negotiate_locale([tag for _, tag in weighed], LOCALES, sep="-", aliases={}))
 
 
 class Translations:

@@ -91,9 +91,23 @@ class Renderer:
         )
 
     def locale(self, request: Request) -> str:
-        """The reader's language: `?lang=`, then the cookie, then Vietnamese."""
-        asked = request.query_params.get("lang") or request.cookies.get(LOCALE_COOKIE)
-        return i18n.locale_of(asked)
+        """The language of a page: `?lang=`, then the cookie, then Vietnamese.
+
+        A browser's own language does not count. Pages are Vietnamese first: phones and office computers here are often
+        sold or set up in English, their owners read Vietnamese, and nobody who came for the village's figures should
+        have to look for a switch. Who reads English finds it in the top bar, and the choice is remembered.
+        """
+        return i18n.locale_of(_asked_language(request))
+
+    def json_locale(self, request: Request) -> str:
+        """The language of an answer to a program: `?lang=`, the cookie, `Accept-Language`, then Vietnamese.
+
+        Here the header is deliberate: whoever wrote the program set it. An answer that follows it says so in `Vary`.
+        """
+        asked = _asked_language(request)
+        if asked:
+            return i18n.locale_of(asked)
+        return i18n.preferred_locale(request.headers.get("accept-language"))
 
     def context(self, request: Request) -> dict[str, Any]:
         """What every page can use; listed in web/README.md."""
@@ -153,6 +167,11 @@ class Renderer:
         response.headers["cache-control"] = "no-store"
         response.headers["content-language"] = merged["locale"]
         return response
+
+
+def _asked_language(request: Request) -> str | None:
+    """What a reader chose: for this page alone, or for this browser."""
+    return request.query_params.get("lang") or request.cookies.get(LOCALE_COOKIE)
 
 
 def csrf_token(request: Request) -> str:

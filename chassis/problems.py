@@ -127,7 +127,7 @@ def problem(request: Request, original: Exception, locale: str) -> Response:
     fields = fields_of(original, error, locale)
     if fields:
         body["errors"] = [{"field": f.field, "message": f.message} for f in fields]
-    headers = {"content-language": locale}
+    headers = {"content-language": locale, "vary": i18n.LANGUAGE_VARIES}
     if isinstance(original, HTTPException) and original.headers:
         headers.update(original.headers)
     if status == 503:

@@ -32,7 +32,7 @@ from chassis import idempotency, metrics, telemetry
 from chassis.auth import Principal
 from chassis.db import Sessions
 from chassis.errors import DomainError, Invalid, Malformed, Unauthenticated
-from chassis.i18n import Locale, locale_of
+from chassis.i18n import Locale, preferred_locale
 from chassis.idempotency import Claim, Stored
 from chassis.rpc_client import channel
 from chassis.rpc_messages import classify, clean, code_of, status_of, uuid_of
@@ -295,7 +295,7 @@ class _Interceptor(grpc.aio.ServerInterceptor):
     async def _guarded(self, method: _Method, context: Any) -> AsyncIterator[_Started]:
         """What every call gets: a span, a measured duration, a principal, errors as a rich status."""
         metadata = {key: value for key, value in (context.invocation_metadata() or ()) if isinstance(value, str)}
-        call = _Call(self._sessions, locale_of(metadata.get("accept-language")))
+        call = _Call(self._sessions, preferred_locale(metadata.get("accept-language")))
         # The call's task ends with the call, so nothing needs to be set back.
         _call.set(call)
         started = _Started(call, metadata, time.perf_counter())

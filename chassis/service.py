@@ -302,7 +302,7 @@ def _unrouted(request: Request, error: Exception) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         request.state.principal = None
         return problems.error_page(request, error, renderer)
-    return problems.problem(request, error, renderer.locale(request))
+    return problems.problem(request, error, renderer.json_locale(request))
 
 
 def _safely(app: ASGIApp, settings: ServiceSettings) -> ASGIApp:

@@ -159,7 +159,7 @@ class _Route(APIRoute):
         renderer = request.app.state.renderer
         if self.wants_page:
             return problems.error_page(request, error, renderer)
-        return problems.problem(request, error, renderer.locale(request))
+        return problems.problem(request, error, renderer.json_locale(request))
 
 
 class _PageRoute(_Route):

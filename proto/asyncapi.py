@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,13 @@ _HEADERS: dict[str, dict[str, str]] = {
 
 
 def read() -> list[FileDescriptorProto]:
-    """The descriptors of all events.proto files, with their comments."""
+    """The descriptors of all events.proto files and of what they import, with their comments."""
     protos = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.glob("xaso/*/v*/events.proto"))
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "events.binpb"
         arguments = ["protoc", f"--proto_path={SOURCES}", f"--proto_path={files('grpc_tools') / '_proto'}"]
-        if protoc.main([*arguments, "--include_source_info", f"--descriptor_set_out={out}", *protos]) != 0:
+        arguments += ["--include_source_info", "--include_imports", f"--descriptor_set_out={out}"]
+        if protoc.main([*arguments, *protos]) != 0:
             raise SystemExit("protoc refused the proto files; its words are above")
         return list(FileDescriptorSet.FromString(out.read_bytes()).file)
 
@@ -107,6 +110,23 @@ def _schema(message: DescriptorProto, at: int, package: str, comments: dict[tupl
     return _described({"type": "object", "properties": fields}, comments.get((4, at)))
 
 
+def _referred(schemas: dict[str, Any], read_files: Sequence[FileDescriptorProto]) -> dict[str, Any]:
+    """The schemas of messages that others refer to and that stand in a file without events."""
+    found: dict[str, Any] = {}
+    while True:
+        wanted = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps({**schemas, **found})))
+        missing = sorted(wanted - schemas.keys() - found.keys())
+        if not missing:
+            return found
+        for file in read_files:
+            comments = _comments(file)
+            for at, message in enumerate(file.message_type):
+                if f"{file.package}.{message.name}" in missing:
+                    found[f"{file.package}.{message.name}"] = _schema(message, at, file.package, comments)
+        if not found.keys() >= set(missing):
+            raise SystemExit(f"nothing describes {', '.join(missing)}")
+
+
 def _events(file: FileDescriptorProto) -> list[str]:
     contained = {field.type_name for message in file.message_type for field in message.field}
     return [m.name for m in file.message_type if f".{file.package}.{m.name}" not in contained]
@@ -141,7 +161,10 @@ def document() -> dict[str, Any]:
     messages: dict[str, Any] = {}
     required = [header for header in _HEADERS if header != "traceparent"]
     schemas: dict[str, Any] = {"cloudevents.headers": {"type": "object", "required": required, "properties": _HEADERS}}
-    for file in read():
+    everything = read()
+    for file in everything:
+        if not file.name.endswith("/events.proto"):
+            continue
         service, comments = file.package.split(".")[1], _comments(file)
         names = _events(file)
         for at, message in enumerate(file.message_type):
@@ -160,6 +183,7 @@ def document() -> dict[str, Any]:
             "channel": {"$ref": f"#/channels/{file.package}"},
             "messages": [{"$ref": f"#/channels/{file.package}/messages/{name}"} for name in names],
         }
+    schemas |= _referred(schemas, everything)
     return {
         "asyncapi": "3.0.0",
         "info": {

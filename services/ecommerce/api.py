@@ -12,6 +12,7 @@ from chassis import units
 from chassis.auth import VIEWERS, Principal
 from chassis.db import now
 from chassis.errors import Forbidden, NotFound, Unauthenticated
+from chassis.i18n import LANGUAGE_VARIES
 from chassis.paging import After, Limit, page_of
 from chassis.web import ApiRouter, MaybeMe, Me, MiB, Tx
 from services.ecommerce import access, commands, pictures, queries, schemas
@@ -31,9 +32,10 @@ def _whole(request: Request, product: Product) -> schemas.ProductOut:
 
 
 @api.get("/channels")
-async def list_channels(request: Request) -> schemas.ChannelList:
+async def list_channels(request: Request, response: Response) -> schemas.ChannelList:
     """The sales channels and the hosts their addresses lie under."""
-    locale = request.app.state.renderer.locale(request)
+    locale = request.app.state.renderer.json_locale(request)
+    response.headers["vary"] = LANGUAGE_VARIES
     return schemas.ChannelList(items=[schemas.ChannelOut.of(channel, locale) for channel in channels().values()])
 
 

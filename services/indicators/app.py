@@ -64,7 +64,14 @@ async def late_words(runtime: Runtime) -> None:
 async def imports(runtime: Runtime) -> None:
     """Applies and undoes imports that are too large for a request."""
     while True:
-        if not await backlog.work(runtime.sessions, library.catalogue()):
+        if not await backlog.work(runtime.sessions, library.catalogue(), "figures"):
+            await asyncio.sleep(settings_of(runtime).import_poll_seconds)
+
+
+async def files(runtime: Runtime) -> None:
+    """Reads imported files that are too large for a request; none waits for another one's figures to be applied."""
+    while True:
+        if not await backlog.work(runtime.sessions, library.catalogue(), "files"):
             await asyncio.sleep(settings_of(runtime).import_poll_seconds)
 
 
@@ -100,7 +107,7 @@ def service(settings: Settings | None = None) -> Service:
         rpcs=rpc.rpcs(settings, watched),
         consumers=on,
         make_consumer=follow,
-        tasks=[sequence, calendar, late_words, imports, criteria_work],
+        tasks=[sequence, calendar, late_words, imports, files, criteria_work],
         everywhere=[criteria],
         live=watched,
     )

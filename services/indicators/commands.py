@@ -102,9 +102,9 @@ async def _row(tx: AsyncSession, catalogue: c.Catalogue, criteria: c.CriteriaSet
     for overlay in catalogue.overlays_of(criteria.code):
         if all(one.code != code for one in overlay.items):
             continue
-        if overlay.unit in unit.codes:
+        if overlay.covers(unit) or (overlay.place is not None and overlay.place.touches(unit.path)):
             return item
-        below = await units.find(tx, overlay.unit)
+        below = await units.find(tx, overlay.unit) if overlay.place is None else None
         if below is not None and covers(unit.path, below.path):
             return item
     raise UnknownItem(set=criteria.code, item=code[:60])
@@ -167,7 +167,7 @@ async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date)
     if before is not None and before >= today:
         return 0
     changed = 0
-    turned = [m for m in catalogue.measures.values() if m.period is not None and _begins(m.period, before, today)]
+    turned = [m for m in catalogue.measures.values() if m.period is not None and begins(m.period, before, today)]
     if turned:
         inputs = {code for measure in turned for code in measure.inputs}
         asked = {"inputs": sorted(inputs), "reported": [measure.code for measure in turned]}
@@ -188,7 +188,7 @@ async def follow_calendar(tx: AsyncSession, catalogue: c.Catalogue, today: date)
     return changed
 
 
-def _begins(period: c.Period, before: date | None, today: date) -> bool:
+def begins(period: c.Period, before: date | None, today: date) -> bool:
     """Whether a new year, quarter or month has begun since `before`."""
     if before is None or before.year != today.year:
         return True

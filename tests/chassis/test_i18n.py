@@ -33,6 +33,7 @@ from chassis.i18n import (
     locale_of,
     localize_error,
     localize_fields,
+    preferred_locale,
     validation_message,
 )
 
@@ -114,6 +115,33 @@ def test_a_damaged_catalogue_is_found_at_start(tmp_path: Path) -> None:
 )
 def test_understands_language_tags(tag: str | None, locale: str) -> None:
     assert locale_of(tag) == locale
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        (None, "vi"),
+        ("", "vi"),
+        ("en", "en"),
+        ("EN-us", "en"),
+        ("en-US,en;q=0.9,vi;q=0.8", "en"),
+        ("vi-VN,vi;q=0.9,en;q=0.8", "vi"),
+        ("vi;q=0.5, en", "en"),
+        ("en;q=0.5, vi;q=0.5", "en"),
+        ("fr, en;q=0.1", "en"),
+        ("fr-FR,de", "vi"),
+        ("*", "vi"),
+        ("en;q=0, *", "vi"),
+        ("en;q=0", "vi"),
+        ("en;q=much", "vi"),
+        ("en;q=nan", "vi"),
+        ("en;level=1", "en"),
+        (",;=,;q=1,", "vi"),
+        ("\x00en", "vi"),
+    ],
+)
+def test_a_program_says_which_languages_it_likes(header: str | None, locale: str) -> None:
+    assert preferred_locale(header) == locale
 
 
 # --- Formats ---

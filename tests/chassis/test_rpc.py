@@ -509,7 +509,11 @@ async def test_errors_have_a_status_and_a_code(served: Served, note: Any, text: 
 
 
 async def test_errors_name_fields_in_the_callers_language(served: Served, note: Any) -> None:
-    for language, words in (("vi", "Phải là số nguyên."), ("en-GB", "Must be a whole number.")):
+    for language, words in (
+        ("vi", "Phải là số nguyên."),
+        ("en-GB", "Must be a whole number."),
+        ("fr, en;q=0.5", "Must be a whole number."),
+    ):
         metadata = (*auth(), ("accept-language", language))
         error = await refused(served.stub.Fail(note(text="form", id="abc"), metadata=metadata))
         violation = unpacked(status(error), error_details_pb2.BadRequest).field_violations[0]

@@ -162,6 +162,44 @@ async def test_malformed_bodies_are_named(ledger: Running, content: bytes, statu
         assert field in {e["field"] for e in problem["errors"]}
 
 
+@pytest.mark.parametrize(
+    ("query", "cookie", "header", "locale"),
+    [
+        ("", "", "", "vi"),
+        ("", "", "en-GB,en;q=0.9", "en"),
+        ("", "", "de", "vi"),
+        ("", "vi", "en", "vi"),
+        ("?lang=vi", "en", "en", "vi"),
+        ("?lang=en", "", "vi", "en"),
+        ("", "en", "", "en"),
+    ],
+)
+async def test_a_problem_is_told_in_the_callers_language(
+    ledger: Running, query: str, cookie: str, header: str, locale: str
+) -> None:
+    """What was chosen, then what the program says it likes, then Vietnamese; a cache keeps the languages apart."""
+    words = {"vi": "Chưa nhập mục này.", "en": "This field is required."}
+    headers = {"accept-language": header} if header else {}
+    if cookie:
+        headers["cookie"] = f"xaso_lang={cookie}"
+    refused = await ledger.client.post(f"{ENTRIES}{query}", json={"id": "a"}, headers=headers)
+    unknown = await ledger.client.get(f"/ledger/nowhere{query}", headers=headers)
+    assert {e["field"]: e["message"] for e in refused.json()["errors"]}["subject"] == words[locale]
+    for answer in (refused, unknown):
+        assert answer.headers["content-language"] == locale
+        assert {"Accept-Language", "Cookie"} == set(answer.headers["vary"].split(", "))
+
+
+async def test_pages_stay_vietnamese_in_an_english_browser(ledger: Running) -> None:
+    """Devices here are often set up in English; who wants English pages chooses them."""
+    headers = {"accept": "text/html", "accept-language": "en-US,en;q=0.9"}
+    for query, locale in (("", "vi"), ("?lang=en", "en")):
+        page = await ledger.client.get(f"/ledger/nowhere{query}", headers=headers)
+        assert (page.headers["content-language"], page.headers["cache-control"]) == (locale, "no-store")
+        assert f'<html lang="{locale}"' in page.text
+    ledger.client.cookies.clear()
+
+
 async def test_decomposed_vietnamese_is_stored_composed(ledger: Running) -> None:
     response = await ledger.client.post(ENTRIES, json={"id": "đươ\u0300ng hỏng", "subject": "s-nfc", "n": 1})
     assert response.status_code == 201

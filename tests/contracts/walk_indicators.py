@@ -168,6 +168,7 @@ CASES = (
     Case("POST /units/{code}/imports", arrange=village, query=OF_A_SET, files=FILE),
     Case("GET /imports/{import_id}", arrange=imported),
     Case("POST /imports/{import_id}/apply", arrange=imported, form={"mode": "all"}),
+    Case("POST /imports/{import_id}/discard", arrange=imported),
     Case("GET /imports/{import_id}/undo", arrange=applied),
     Case("POST /imports/{import_id}/undo", arrange=applied),
     Case(f"POST {API}/imports", form={"unit": A.code, **OF_A_SET}, files=FILE),
@@ -178,6 +179,7 @@ CASES = (
     Case(f"GET {API}/imports/{{import_id}}/kept", arrange=imported),
     Case(f"GET {API}/imports/{{import_id}}/progress", arrange=imported),
     Case(f"POST {API}/imports/{{import_id}}/apply", arrange=imported, json={"mode": "all"}),
+    Case(f"POST {API}/imports/{{import_id}}/discard", arrange=imported),
     Case(f"POST {API}/imports/{{import_id}}/undo", arrange=applied),
     Case("GET /units/{code}/entry", arrange=village),
     Case(

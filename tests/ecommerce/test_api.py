@@ -271,3 +271,6 @@ async def test_channels_are_named_in_the_readers_language(shop: Shop) -> None:
     ]
     assert vietnamese[0]["name"] == "Trang web riêng"
     assert english[0]["name"] == "Own web site"
+    preferred = await shop.get("/channels", {"accept-language": "en-GB, vi;q=0.5"})
+    assert ok(preferred)["items"] == english
+    assert "Accept-Language" in preferred.headers["vary"]

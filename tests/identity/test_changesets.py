@@ -136,6 +136,11 @@ def test_what_people_must_settle_is_named() -> None:
     made = plan(replace(SPLIT, links=links, villages=()), WORLD)
     assert Counter(o.what for o in made.unsettled) == {"village of a split commune": 2, "split without a share": 1}
     assert "goes to one of 00101, 00103" in {o.detail for o in made.unsettled}
+    # With the lines on which the shares are to be written.
+    parts = [k for k in links if k.predecessor == "00102"]
+    [detail] = [o.detail for o in made.unsettled if o.what == "split without a share"]
+    assert all(f"(line {k.line})" in detail and f"{k.successor} " in detail for k in parts)
+    assert len({k.line for k in parts}) == len(parts) > 1
 
 
 def test_a_file_says_what_was_written_into_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from chassis.units import Unit
 from services.indicators.app import service
 from services.indicators.calculation import sequencer
 from services.indicators.criteria import library
+from services.indicators.criteria.catalogue import Catalogue
 from services.indicators.settings import Settings
 from services.indicators.stream.consumers import on
 from tests.support.running import Running, commune, ladder, running, settings_for, village
@@ -103,9 +105,17 @@ def ago(**delta: float) -> datetime:
     return datetime.now(UTC) - timedelta(**delta)
 
 
+@functools.cache
+def shipped() -> Catalogue:
+    """What ships, read once."""
+    return library.read()
+
+
 @pytest.fixture(scope="module")
 async def stage(database: Callable[[str], str]) -> AsyncIterator[Stage]:
     """The service on a database of this module: Hải Dương, Tứ Kỳ, Đại Sơn and its first village."""
+    # The catalogue is the process's own: what was applied to the database of another module may still be in force.
+    library.install(shipped())
     settings = settings_for(Settings, database("indicators"))
     async with running(service, settings) as live:
         here = commune()

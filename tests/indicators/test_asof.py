@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -12,6 +14,7 @@ from sqlalchemy import text
 from chassis.units import VIETNAM, Unit
 from services.indicators.answers import standing
 from services.indicators.answers.standing import Moment, Standing, ground
+from services.indicators.calculation import ledger
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio
 from tests.indicators.conftest import Stage, entered
@@ -125,6 +128,11 @@ async def test_a_code_names_the_unit_of_the_day(stage: Stage) -> None:
     )
     assert item(await past(stage, code, "2024-08-31"), "288.8")[0] == "met"
     assert item(await past(stage, code, "2024-09-01"), "288.8")[0] == "unmet"
+    # Whatever clock an instant is told by: 17:00 in Greenwich is the first minute of the next day here.
+    asked = [(code, datetime(2024, 8, 31, 16, 59, 59, tzinfo=UTC)), (code, datetime(2024, 8, 31, 17, tzinfo=UTC))]
+    async with stage.running.tx() as tx:
+        found = await ledger.keys_of_units(tx, asked)
+    assert [found[one] for one in asked] == [f"{code}@2020-01-01", f"{code}@2024-09-01"]
 
 
 async def test_suspensions_are_those_of_the_day(stage: Stage) -> None:
@@ -257,3 +265,50 @@ async def test_now_worked_out_anew_is_what_the_live_sheets_say(stage: Stage) -> 
             assert [now.outcome(unit, pair).status for pair in pairs] == [one["status"] for one in live["items"]]
             looked += len(live["items"])
     assert looked > 100
+
+
+async def test_the_page_of_another_day_keeps_to_that_day(stage: Stage) -> None:
+    """Its tables are of that day, with the documents of that day; every link goes on with the day."""
+    unit = await stage.new_village()
+    await record(
+        stage,
+        said(unit, "village.signal_area", Ratio(1, 2), at=viet(2024, 5, 10)),
+        said(unit, "village.signal_area", Ratio(2, 2), at=viet(2024, 5, 20)),
+    )
+    here = f"/indicators/units/{unit.code}"
+    today = (await stage.client.get(here, params={"set": SET})).text
+    assert '<input type="date" id="pick-as_of" name="as_of"' in today
+    page = (await stage.client.get(here, params={"set": SET, "as_of": "2024-05-12"})).text
+    assert "50% (1/2 phần địa bàn)" in page
+    for way in ("/sheet.xlsx", "/sheet.csv", "/items/288.8/history"):
+        assert f'href="{here}{way}?set={SET}&amp;as_of=2024-05-12"' in page, way
+    assert f'href="?set={SET}&amp;as_of=2024-05-12&amp;show=missing"' in page
+    assert f'href="{here}/items/288.8?' not in page
+    assert f'href="{here}?set={SET}"' in page
+    answer = await stage.client.get(f"{here}/sheet.csv", params={"set": SET, "as_of": "2024-05-12"})
+    assert f'filename="{unit.code}-{SET}-2024-05-12.csv"' in answer.headers["content-disposition"]
+    lines = list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
+    row = next(line for line in lines if line["Mã"] == "288.8")
+    assert (row["Kết quả"], row["Tử số"], row["Mẫu số"]) == ("chưa đạt", "1", "2")
+    now = await stage.client.get(f"{here}/sheet.csv", params={"set": SET})
+    row = next(r for r in csv.DictReader(io.StringIO(now.content.decode("utf-8-sig"))) if r["Mã"] == "288.8")
+    assert (row["Kết quả"], row["Tử số"], row["Mẫu số"]) == ("đạt", "2", "2")
+    assert (await stage.client.get(f"{here}/sheet.xlsx", params={"set": SET, "as_of": "2024-05-12"})).status_code == 200
+    assert (await stage.client.get(f"{here}/sheet.csv", params={"set": SET, "as_of": "hôm kia"})).status_code == 400
+
+
+async def test_json_names_the_sources_of_a_day_where_they_are_asked_for(stage: Stage) -> None:
+    unit = await stage.new_village()
+    await record(stage, said(unit, "village.signal_area", Ratio(1, 2), at=viet(2024, 5, 10), source="vnpt"))
+    plain = await past(stage, unit, "2024-05-12")
+    assert all("sources" not in one for one in plain["items"])
+    for as_of, sources in (
+        ("2024-05-12", [{"kind": "partner", "source": "vnpt", "document": "", "observed_at": "2024-05-10T05:00:00Z"}]),
+        ("2024-05-09", []),
+    ):
+        found = await past(stage, unit, as_of, sources="true")
+        assert next(one["sources"] for one in found["items"] if one["code"] == "288.8") == sources
+    live = (await stage.client.get(f"{API}/units/{unit.code}/sets/{SET}", params={"sources": "true"})).json()
+    assert next(one["sources"] for one in live["items"] if one["code"] == "288.8")[0]["kind"] == "partner"
+    above = (await stage.client.get(f"{API}/units/11074/sets/{SET}", params={"sources": "true"})).json()
+    assert {one["kind"] for item in above["items"] for one in item["sources"]} <= {"units"}

@@ -22,6 +22,8 @@ PAGES = {
     "why-suspended": "/indicators/units/11074/items/8.4?set=hd-1414-ntm-advanced-8",
     "why-item": "/indicators/units/11074/items/c1?set=mard-2023-eligible-smart",
     "history": "/indicators/units/11074-01/items/288.5/history?set=hd-288-2023",
+    "former-commune": "/indicators/units/12901?set=hd-1414-ntm-8&as_of=2025-06-30",
+    "past-district": "/indicators/units/298?set=hd-288-2023&as_of=2025-06-30",
 }
 
 

@@ -143,6 +143,27 @@ async def test_figures_of_merged_communes_add_up_and_evidence_must_be_renewed(st
     assert (await stage.client.get(f"{API}/units/{a.code}/sets/mard-2023-eligible-smart")).status_code == 404
 
 
+async def test_numbers_that_are_no_sum_of_things_are_given_anew(stage: Stage) -> None:
+    """Two post offices open for two hours each do not make one that is open for four."""
+    a, b, c, heir = old("Xã E"), old("Xã F"), old("Xã G"), new("Xã EFG")
+    await enter(stage, a, b, c)
+    for unit, minutes, services in ((a, 120, 80), (b, 120, 80), (c, 120, 90)):
+        await record(
+            stage,
+            said(unit, "commune.post_opening_minutes", minutes, at=before_turn(), **STAFF),
+            said(unit, "commune.services_level4", Ratio(services, 100), at=before_turn()),
+            said(unit, "commune.results_digitised", Ratio(15, 100), at=before_turn()),
+        )
+    await stage.tell(*(as_event(stage, one) for one in succeeded([(u, heir, "1/1") for u in (a, b, c)])))
+    waiting = await asked(stage, heir)
+    assert {code: (one["reason"], one["proposal"]) for code, one in waiting.items()} == {
+        "commune.post_opening_minutes": ("renew", {"count": 120}),
+        "commune.services_level4": ("renew", None),
+        "commune.results_digitised": ("renew", {"numerator": 15, "denominator": 100}),
+    }
+    assert [await figure(stage, heir, measure) for measure in waiting] == [None, None, None]
+
+
 async def test_a_split_unit_parts_its_figures_by_the_named_share_in_whole_numbers(stage: Stage) -> None:
     whole, one, two, three = old("Xã Lớn"), new("Xã Một"), new("Xã Hai"), new("Xã Ba")
     await enter(stage, whole)
@@ -178,6 +199,17 @@ async def test_without_a_share_nothing_is_carried_and_people_are_asked(stage: St
     await enter(stage, whole)
     await record(stage, said(whole, SUBSCRIBERS, Ratio(5, 10), at=before_turn()))
     await stage.tell(*(as_event(stage, e) for e in succeeded([(whole, one, None), (whole, two, None)])))
+    for unit in (one, two):
+        assert await figure(stage, unit, SUBSCRIBERS) is None
+        found = (await asked(stage, unit))[SUBSCRIBERS]
+        assert (found["reason"], found["proposal"]) == ("no_share", None)
+
+
+async def test_shares_that_do_not_make_the_whole_are_no_shares(stage: Stage) -> None:
+    whole, one, two = old("Xã Thiếu"), new("Xã Ba Phần"), new("Xã Phần Ba")
+    await enter(stage, whole)
+    await record(stage, said(whole, SUBSCRIBERS, Ratio(5, 10), at=before_turn()))
+    await stage.tell(*(as_event(stage, e) for e in succeeded([(whole, one, "1/3"), (whole, two, "1/3")])))
     for unit in (one, two):
         assert await figure(stage, unit, SUBSCRIBERS) is None
         found = (await asked(stage, unit))[SUBSCRIBERS]
@@ -240,13 +272,14 @@ async def test_a_unit_that_goes_on_under_another_frame_keeps_everything(stage: S
     assert {one["code"]: one["value"] for one in again["items"]}["288.5"] == {"numerator": 5, "denominator": 6}
 
 
-async def test_a_later_word_of_anybody_wins_over_a_carried_figure(stage: Stage) -> None:
+@pytest.mark.parametrize("at", [datetime(2025, 7, 1, 0, 0, 1, tzinfo=VIETNAM), None], ids=["the same day", "now"])
+async def test_a_later_word_of_anybody_wins_over_a_carried_figure(stage: Stage, at: datetime | None) -> None:
     a, b, heir = old("Xã E"), old("Xã G"), new("Xã EG")
     await enter(stage, a, b)
     await record(stage, *(said(u, SUBSCRIBERS, Ratio(50, 100), at=before_turn()) for u in (a, b)))
     await stage.tell(*(as_event(stage, e) for e in succeeded([(a, heir, "1/1"), (b, heir, "1/1")])))
     assert await figure(stage, heir, SUBSCRIBERS) == Ratio(100, 200)
-    await record(stage, said(heir, SUBSCRIBERS, Ratio(170, 200), at=datetime.now(UTC), **STAFF))
+    await record(stage, said(heir, SUBSCRIBERS, Ratio(170, 200), at=at or datetime.now(UTC), **STAFF))
     row = (await stage.client.get(f"{API}/units/{heir.code}/sets/mard-2023-eligible-smart")).json()["items"][4]
     assert row["value"] == {"numerator": 170, "denominator": 200}
 
@@ -275,7 +308,7 @@ def scene() -> tuple[list[Unit], list[Unit], list[Any], list[Fact]]:
         said(b, SUBSCRIBERS, Ratio(5, 7), at=before_turn(days=5)),
         said(split, SUBSCRIBERS, Ratio(9, 13), at=before_turn(days=9)),
         said(split, "commune.telecom_standard", True, at=before_turn(days=9)),
-        said(a, "commune.post_opening_minutes", 240, at=before_turn(days=2), **STAFF),
+        said(a, "commune.publication_points", 3, at=before_turn(days=2), **STAFF),
         said(a, SUBSCRIBERS, Ratio(1, 99), at=datetime(2025, 7, 2, tzinfo=VIETNAM)),
     ]
     return [a, b, split], [ab, rest], events, facts
@@ -308,8 +341,8 @@ async def test_order_and_repetition_change_nothing(stage: Stage, seed: int) -> N
         waiting = [
             {m: (o["reason"], str(o["proposal"])) for m, o in (await asked(stage, heir)).items()} for heir in heirs
         ]
-        minutes = [await figure(stage, heir, "commune.post_opening_minutes") for heir in heirs]
-        outcomes.append((found, waiting, minutes))
+        points = [await figure(stage, heir, "commune.publication_points") for heir in heirs]
+        outcomes.append((found, waiting, points))
     assert outcomes[0] == outcomes[1]
     first, second = outcomes[0][0]
     assert (first.denominator + second.denominator, first.numerator + second.numerator) == (21 + 7 + 13, 11 + 5 + 9)
@@ -342,9 +375,14 @@ async def test_a_late_word_about_a_former_unit_is_carried_too(stage: Stage) -> N
     await enter(stage, a, b)
     await record(stage, *(said(u, SUBSCRIBERS, Ratio(50, 100), at=before_turn()) for u in (a, b)))
     await stage.tell(*(as_event(stage, e) for e in succeeded([(a, heir, "1/1"), (b, heir, "1/1")])))
+    ended = text("SELECT set_code, item_code, status, numerator FROM item WHERE unit = :unit ORDER BY 1, 2")
+    async with stage.running.tx() as tx:
+        before = (await tx.execute(ended, {"unit": f"{a.code}@{a.valid_from}"})).all()
     await record(stage, said(a, SUBSCRIBERS, Ratio(70, 100), at=before_turn(days=1)))
     async with stage.running.tx() as tx:
         assert await carrying.catch_up(tx, library.catalogue(), TURN) == 1
+        # What it was when it ended stays: today nothing is asked of it.
+        assert (await tx.execute(ended, {"unit": f"{a.code}@{a.valid_from}"})).all() == before
     assert await figure(stage, heir, SUBSCRIBERS) == Ratio(120, 200)
 
 

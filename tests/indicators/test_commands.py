@@ -6,16 +6,18 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from xaso.media.v1 import events_pb2 as media
 
 from chassis import units
 from chassis.units import Unit
 from services.indicators import commands
+from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import YEAR, petition, product, speaker
 from tests.support.running import bearer
+from tests.support.statements import sent_by
 
 API = "/indicators/api/v1"
 ADMIN = bearer(("admin", "30"))
@@ -73,6 +75,47 @@ async def test_a_suspension_counts_for_everything_below_its_unit_and_ends_on_its
     async with stage.running.tx() as tx:
         assert await commands.follow_calendar(tx, library.catalogue(), today) > 0
     assert await stage.status(unit, "288.8") == "no_data"
+
+
+async def test_an_order_that_began_long_ago_ends_on_its_day_and_not_before(stage: Stage) -> None:
+    unit = await stage.new_village()
+    today = units.today()
+    body = order(unit, item="288.8", starts_on=str(today), ends_on=str(today + timedelta(days=1)))
+    created = await stage.client.post(f"{API}/suspensions", json=body, headers=ADMIN)
+    assert created.status_code == 201, created.text
+    for ends_on, yesterday, expected in ((today + timedelta(days=1), 0, "suspended"), (today, 1, "no_data")):
+        async with stage.running.tx() as tx:
+            await commands.follow_calendar(tx, library.catalogue(), today)
+            # The day of the end comes: the order is dated back instead of waiting for it.
+            await tx.execute(text("UPDATE calendar SET day = :day"), {"day": today - timedelta(days=yesterday)})
+            await tx.execute(
+                text("UPDATE suspension SET starts_on = :start, ends_on = :end WHERE id = :id"),
+                {"start": today - timedelta(days=9), "end": ends_on, "id": created.json()["id"]},
+            )
+        async with stage.running.tx() as tx:
+            await commands.follow_calendar(tx, library.catalogue(), today)
+        assert await stage.status(unit, "288.8") == expected
+
+
+@pytest.mark.parametrize(
+    ("period", "before", "today", "begun"),
+    [
+        ("year", "2026-01-01", "2026-12-31", False), ("year", "2026-12-31", "2027-01-01", True),
+        ("year", "2025-11-23", "2026-11-23", True), ("year", None, "2026-11-23", True),
+        ("quarter", "2026-01-01", "2026-03-31", False), ("quarter", "2026-03-31", "2026-04-01", True),
+        ("quarter", "2026-04-01", "2026-06-30", False), ("quarter", "2026-06-30", "2026-07-01", True),
+        ("quarter", "2026-09-30", "2026-10-01", True), ("quarter", "2026-10-01", "2026-12-31", False),
+        ("quarter", "2026-12-31", "2027-01-01", True), ("quarter", "2025-11-23", "2026-11-23", True),
+        ("month", "2026-03-01", "2026-03-31", False), ("month", "2026-03-31", "2026-04-01", True),
+        ("month", "2026-04-30", "2026-05-01", True), ("month", "2025-11-23", "2026-11-23", True),
+        ("month", None, "2026-11-23", True),
+    ],
+)  # fmt: skip
+def test_a_year_a_quarter_and_a_month_begin_on_their_first_day_and_on_no_other(
+    period: c.Period, before: str | None, today: str, begun: bool
+) -> None:
+    since = date.fromisoformat(before) if before else None
+    assert commands.begins(period, since, date.fromisoformat(today)) is begun
 
 
 @pytest.mark.parametrize(
@@ -233,16 +276,7 @@ async def test_a_village_that_ended_is_no_longer_counted_above(stage: Stage) -> 
 
 
 async def test_a_sheet_is_one_statement(stage: Stage) -> None:
-    said: list[str] = []
-
-    def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        said.append(statement)
-
-    engine = stage.running.runner.runtime.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", listen)
-    try:
+    async with sent_by(stage.running.runner.runtime.engine.sync_engine) as sent:
         for code in (stage.villages[0].code, "298"):
             await stage.sheet(code)
-    finally:
-        event.remove(engine, "before_cursor_execute", listen)
-    assert len(said) == 2
+    assert len(sent) == 2

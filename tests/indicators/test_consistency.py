@@ -157,6 +157,31 @@ async def test_the_ledger_is_blind_to_order_and_repetition_and_a_rebuild_agrees(
     assert (found.heaps, found.items) == (0, 0)
 
 
+async def test_the_same_figure_said_again_is_news_where_another_source_counted_meanwhile(stage: Stage) -> None:
+    """It is of a later day, or of another kind of source: either may change whose word counts."""
+    unit = await stage.new_village()
+
+    def word(source: str, value: Ratio, day: int, origin: engine.Origin = "partner", again: int = 0) -> Fact:
+        at, cause = START + timedelta(days=day), f"observation:{source}/{day}/{again}"
+        code = "village.signal_area"
+        return Fact(code, unit.code, source, origin, unit.code, value, 10 * day + again, cause, at)
+
+    async def figure_after(one: Fact) -> object:
+        async with stage.running.tx() as tx:
+            await ledger.record(tx, [one], CATALOGUE)
+        return (await stage.item(unit, "288.8"))["value"]
+
+    whole, part = {"numerator": 9, "denominator": 9}, {"numerator": 5, "denominator": 9}
+    assert await figure_after(word("a", Ratio(9, 9), 1)) == whole
+    assert await figure_after(word("b", Ratio(5, 9), 2)) == part
+    assert await figure_after(word("a", Ratio(9, 9), 3)) == whole
+    assert await figure_after(word("a", Ratio(9, 9), 3, "staff", 1)) == part
+    assert await figure_after(word("a", Ratio(9, 9), 5)) == whole
+    async with stage.running.tx() as tx:
+        found = await commands.rebuild(tx, CATALOGUE)
+    assert (found.heaps, found.items) == (0, 0)
+
+
 async def test_a_rebuild_mends_what_was_damaged(stage: Stage) -> None:
     unit = await stage.new_village()
     fact = Fact(

@@ -14,6 +14,7 @@ from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
 from services.indicators.settings import Settings
 from services.indicators.views import RuleView, RuleWords, target_words
+from services.indicators.views.feeding import feed_words
 from tests.indicators.conftest import Stage
 from tests.indicators.test_drilling import page, tell
 from tests.support.running import commune, ladder, running, settings_for, village
@@ -178,3 +179,27 @@ async def test_a_supposition_that_makes_no_sense_is_told_beside_its_field(
     answer = await stage.client.get(f"{WHAT_IF}?{query}", headers={"accept": "text/html"})
     assert answer.status_code == 422
     assert message in answer.text
+
+
+def test_nobody_is_told_to_wait_for_a_part_of_the_platform_that_has_no_such_data() -> None:
+    """A row is said to come from a part of the platform only where a fact of that part changes it."""
+    catalogue = library.catalogue()
+    smart = catalogue.sets["mard-2023-smart-commune"]
+    said = {item.code: feed_words(item, catalogue, str) for item in smart.items}
+    assert said["3.2"] == ("mục Con người",)
+    assert said["18.2"] == ("mục Phản ánh",)
+    assert said["13.1"] == ("mục Sản phẩm",)
+    assert said["12.1"] == ("cán bộ nhập kèm bằng chứng",)
+    assert said["17"] == ("cán bộ nhập kèm bằng chứng",)
+    assert said["8.2"] == ("hệ thống khác của Nhà nước gửi đến", "cán bộ nhập kèm bằng chứng")
+    village = catalogue.sets["hd-288-2023"]
+    said = {item.code: feed_words(item, catalogue, str) for item in village.items}
+    assert said["288.1"] == ("mục Phản ánh", "cán bộ nhập kèm bằng chứng")
+    assert said["288.7"] == ("mục Truyền thanh & camera",)
+    assert said["288.5"] == ("doanh nghiệp viễn thông gửi đến",)
+    # A row of a commune that looks at its villages comes from whoever tells of those.
+    ntm = catalogue.sets["hd-1414-ntm-8"].item("8.3")
+    assert ntm is not None
+    assert feed_words(ntm, catalogue, str) == ("mục Truyền thanh & camera", "cán bộ nhập kèm bằng chứng")
+    for criteria in catalogue.sets.values():
+        assert [item.code for item in criteria.items if not feed_words(item, catalogue, str)] == []

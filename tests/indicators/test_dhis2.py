@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.indicators.interchange import dhis2
 from tests.indicators.conftest import Stage
@@ -132,9 +133,36 @@ async def test_what_goes_out_can_come_in_elsewhere(stage: Stage) -> None:
     assert past["dataValues"] == []
 
 
-async def test_a_past_period_is_told_as_it_stood_at_its_end(stage: Stage) -> None:
-    from sqlalchemy import text
+async def test_a_value_that_goes_out_names_its_document_now_and_then(stage: Stage) -> None:
+    unit = await stage.new_village()
+    entry = {"unit": unit.code, "measure": "village.signal_area", "value": {"numerator": 3, "denominator": 4}}
+    entry |= {"evidence": {"document": "Biên bản đo sóng 7/BB", "text": "Ông Ba dẫn đường"}}
+    entered = await stage.client.post("/indicators/api/v1/observations", json=entry, headers=officer(stage))
+    assert entered.status_code == 201, entered.text
+    await send(stage, [value(unit.code, "true", element="village.smart_loudspeaker", comment="Ghi chú riêng")])
+    params = {"dataSet": SET, "period": "2026", "orgUnit": unit.code, "idScheme": "CODE"}
+    out = (await stage.client.get(ADDRESS, params=params)).json()["dataValues"]
+    assert {(v["dataElement"], v["categoryOptionCombo"], v["comment"]) for v in out} == {
+        ("village.signal_area", "numerator", "Biên bản đo sóng 7/BB"),
+        ("village.signal_area", "denominator", "Biên bản đo sóng 7/BB"),
+        ("village.smart_loudspeaker", "default", "DHIS2"),
+    }
+    assert "Ông Ba" not in str(out)
+    assert "riêng" not in str(out)
+    async with stage.running.tx() as tx:
+        await tx.execute(text("UPDATE change SET at = '2025-06-30T10:00:00Z' WHERE code = :c"), {"c": unit.code})
+    past = (await stage.client.get(ADDRESS, params={**params, "period": "2025Q2"})).json()["dataValues"]
+    assert {v["comment"] for v in past} == {"Biên bản đo sóng 7/BB", "DHIS2"}
 
+
+async def test_a_yes_or_no_of_json_is_taken_as_its_word(stage: Stage) -> None:
+    unit = await stage.new_village()
+    sent = {"dataElement": "village.smart_loudspeaker", "orgUnit": unit.code, "value": True}
+    assert counts(await send(stage, [sent])) == (1, 0, 0, 0)
+    assert (await stage.item(unit, "288.2"))["value"] == {"flag": True}
+
+
+async def test_a_past_period_is_told_as_it_stood_at_its_end(stage: Stage) -> None:
     unit = await stage.new_village()
     await send(stage, ratio(unit.code, 50, 100))
     async with stage.running.tx() as tx:
@@ -187,5 +215,8 @@ async def test_bad_questions_are_refused(stage: Stage) -> None:
         ({"period": "0001"}, 400),
         ({"dataSet": "nope"}, 404),
         ({"orgUnit": "99999"}, 404),
+        # Identifiers are codes: answering with codes what was asked in others would be taken for something else.
+        ({"idScheme": "UID"}, 422),
+        ({"dataElementIdScheme": "UID"}, 422),
     ):
         assert (await stage.client.get(ADDRESS, params={**good, **changed})).status_code == status, changed

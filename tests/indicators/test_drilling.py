@@ -8,7 +8,6 @@ from datetime import date
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
 from chassis.units import Unit, today
 from services.indicators.app import service
@@ -18,6 +17,7 @@ from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import speaker
 from tests.support.running import bearer, commune, ladder, running, settings_for, village
+from tests.support.statements import sent_by
 
 HTML = {"accept": "text/html"}
 SINCE = date(2020, 1, 1)
@@ -122,19 +122,10 @@ async def test_the_overview_goes_to_the_first_level_below_that_has_units(stage: 
     ],
 )
 async def test_the_number_of_statements_does_not_grow_with_the_units(stage: Stage, path: str, statements: int) -> None:
-    said: list[str] = []
-
-    def listen(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        said.append(statement)
-
-    engine = stage.running.runner.runtime.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", listen)
-    try:
+    async with sent_by(stage.running.runner.runtime.engine.sync_engine) as sent:
         answer = await stage.client.get(path, headers=HTML if "api" not in path else {})
-    finally:
-        event.remove(engine, "before_cursor_execute", listen)
     assert answer.status_code == 200
-    assert len(said) <= statements, said
+    assert 0 < len(sent) <= statements, sent
 
 
 async def test_the_map_has_a_tile_for_every_commune_and_says_its_state_in_words(stage: Stage) -> None:
@@ -245,3 +236,40 @@ async def test_a_set_without_levels_is_watched_and_nobody_is_said_to_fail(stage:
     above = await page(stage, f"/indicators/?unit=298&set={watched}")
     assert "văn bản không nêu mức đạt" in above
     assert "0/39" not in above
+
+
+async def test_what_is_only_watched_shows_what_is_known_and_never_that_nobody_meets_it(stage: Stage) -> None:
+    """On the map, in the matrix at both levels, in its table, and in the explanation of the unit above."""
+    watched = "mard-2023-smart-commune"
+    code = stage.commune.code
+    await tell(stage, stage.commune, "commune.wifi_points", {"numerator": 3, "denominator": 4})
+    await tell(stage, stage.commune, "commune.data_system", {"flag": True})
+    await stage.settle()
+    district = await page(stage, f"/indicators/?unit=298&set={watched}")
+    tile = re.search(rf'href="/indicators/units/{code}\?set={watched}" title="([^"]*)"', district)
+    assert tile is not None
+    # The row for answered reports and the like stay unknown: nobody has told of them.
+    assert re.fullmatch(r"Xã Đại Sơn: theo dõi, \d+/39 chỉ tiêu có số liệu", tile[1])
+    known = int(tile[1].split("/")[0].rsplit(" ", 1)[1])
+    assert known >= 2
+    line = re.search(rf'data-live-key="row-{code}".*?</tr>', district, re.S)
+    assert line is not None
+    assert f">{known}/39<" in line[0]
+    assert ">75%<" in line[0].replace("\n", "")
+    assert ">có<" in line[0]
+    province = await page(stage, f"/indicators/?unit=30&set={watched}")
+    assert "1/2 xã có số liệu" in province
+    assert "xã đạt" not in province
+    cell = re.search(rf'href="/indicators/units/298/items/4.3\?set={watched}">(.*?)</a>', province, re.S)
+    assert cell is not None
+    assert cell[1].startswith("1/2<")
+    assert "có số liệu" in cell[1]
+    rows = (await page(stage, f"/indicators/units/30/children.csv?set={watched}")).splitlines()
+    at = next(n for n, name in enumerate(rows[0].split(",")) if name.startswith("4.3 "))
+    assert next(row for row in rows if row.startswith("298,")).split(",")[at : at + 2] == ["1", "2"]
+    own = (await page(stage, f"/indicators/units/298/children.csv?set={watched}")).splitlines()
+    at = next(n for n, name in enumerate(own[0].split(",")) if name.startswith("4.3 "))
+    assert next(row for row in own if row.startswith(f"{code},")).split(",")[at] == "75%"
+    why = await page(stage, f"/indicators/units/30/items/4.3?set={watched}")
+    assert "1/2 có số liệu" in why
+    assert "0% (0/2)" not in why

@@ -235,7 +235,7 @@ async def test_work_goes_on_where_a_process_left_it(clean: Stage, monkeypatch: p
     [
         ("hd-2026", overlay(), OFFICER, 403, "forbidden"),
         ("hd-2026", overlay(), ELSEWHERE, 403, "forbidden"),
-        ("hd-2026", overlay("99999"), ADMIN, 404, "unknown_unit"),
+        ("hd-2026", overlay("99999"), ADMIN, 422, "criteria_refused"),
         ("thu-2026", NEW_SET, ADMIN, 403, "forbidden"),
         ("thu-2026", NEW_SET, READER, 403, "scope_missing"),
         ("hd-2026", overlay(), {}, 401, "unauthenticated"),
@@ -475,3 +475,36 @@ async def test_an_overlay_begins_and_ends_on_its_days(clean: Stage) -> None:
         assert await applying.pending(tx) == 1
     await following.catch_up(clean.running.runner.runtime.sessions)
     assert await clean.status(unit, "288.5") == "unmet"
+
+
+HALT = """suspend:
+  - {{item: "288.5", reason: {{vi: "Đang đo lại", en: "Being measured"}}, document: 7/TB, {days}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("starts", "ends", "before", "turns"),
+    [(0, None, 1, 1), (0, 9, 1, 1), (-9, 0, 1, 1), (-9, 0, 0, 0), (-9, 9, 1, 0), (1, None, 1, 0), (-1, None, 1, 0)],
+)
+async def test_a_suspension_within_an_overlay_begins_and_ends_on_its_days(
+    clean: Stage, starts: int, ends: int | None, before: int, turns: int
+) -> None:
+    """Days counted from today; the set is judged again where one of them has come since the day before."""
+    today = units.today()
+    days = f"from: {today + timedelta(days=starts)}"
+    if ends is not None:
+        days += f", to: {today + timedelta(days=ends)}"
+    document = applying.read("overlay/hd-2026", overlay() + HALT.format(days=days))
+    library.install(library.build([*editions.shipped(), document], 1))
+    async with clean.running.tx() as tx:
+        assert await applying.turn(tx, library.catalogue(), today - timedelta(days=before), today) == turns
+
+
+async def test_an_overlay_for_a_unit_that_is_not_there_is_told_with_its_line_and_all_else(clean: Stage) -> None:
+    answer = await put(clean, "hd-2026", overlay("99999"))
+    assert (answer.status_code, answer.json()["code"]) == (422, "criteria_refused")
+    [fault] = answer.json()["errors"]
+    assert fault == {"field": "hd-2026:4: unit", "message": "không có đơn vị hành chính mã 99999"}
+    both = await put(clean, "hd-2026", overlay("99999", target="170%"), lang="en", check="true")
+    assert [error["field"].split(": ")[1] for error in both.json()["errors"]] == ["unit", "targets[0].target"]
+    assert (await put(clean, "hd-2026", overlay("99999"), OFFICER)).status_code == 403

@@ -124,6 +124,32 @@ def test_of_several_sources_the_preferred_one_counts_and_the_disagreement_shows(
     assert engine.read(measure, {}, [commune, telecom, later], TODAY).figure == Ratio(805, 1000)
 
 
+@pytest.mark.parametrize(
+    ("below", "sum_"),
+    [
+        ([], None),
+        ([Ratio(1, 2), Ratio(3, 4)], Ratio(4, 6)),
+        ([Ratio(1, 2), None], None),  # what one of them has is not what all of them have.
+        ([None, None], None),
+        ([Ratio(0, 0), Ratio(3, 4)], Ratio(3, 4)),
+        ([3, 0, 4], 7),
+        ([3, None], None),
+    ],
+)
+def test_a_sum_is_known_once_every_part_is(below: list[Figure | None], sum_: Figure | None) -> None:
+    assert engine.added_up(below) == sum_
+
+
+@pytest.mark.parametrize(("register", "denominator"), [(None, 3), (2, 3), (3, 3), (100, 100), (0, 3)])
+def test_the_register_is_the_least_there_is_to_count(register: int | None, denominator: int) -> None:
+    """Three households told of a hundred are 3/100; a register that is behind takes none away."""
+    told = entities("household.fibre", True, True, False)
+    registers = [] if register is None else [reported("village.households", register, origin="staff", source="s")]
+    measure = CATALOGUE.measures["village.fibre_households"]
+    found = engine.read(measure, engine.tally(told, CATALOGUE), registers, TODAY)
+    assert found.figure == Ratio(2, denominator)
+
+
 def test_a_figure_of_a_later_period_counts_whenever_it_was_sent() -> None:
     autumn = reported("village.signal_area", Ratio(9, 9), period="2026-Q3", sequence=1)
     corrected = reported("village.signal_area", Ratio(8, 9), period="2026-Q2", sequence=2)

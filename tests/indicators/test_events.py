@@ -223,6 +223,25 @@ async def test_two_events_of_one_subject_are_not_written_together(stage: Stage) 
             await outbox.add_all(tx, twice)
 
 
+async def test_each_row_above_names_its_own_cause_and_a_new_unit_changes_all_of_them(stage: Stage) -> None:
+    unit = await stage.new_village()
+    heard = stage.event(speaker(unit, "ready", id="loa-of-two"), "loa-of-two")
+    seen = stage.event(camera(unit, "cam-of-two", "public_place"), "cam-of-two")
+    await stage.tell(heard, seen)
+    await stage.settle()
+    for code in (stage.commune.code, "298", "30"):
+        assert (await stage.item(code, "288.2"))["because"].endswith(str(heard.id))
+        assert (await stage.item(code, "288.4"))["because"].endswith(str(seen.id))
+    before = (await stage.sheet("30"))["items"]
+    await stage.new_village()
+    await stage.settle()
+    after = (await stage.sheet("30"))["items"]
+    grown = [
+        (now["value"]["denominator"] - was["value"]["denominator"]) for was, now in zip(before, after, strict=True)
+    ]
+    assert grown == [1] * len(before)
+
+
 async def test_villages_are_rolled_up_to_commune_district_and_province(stage: Stage) -> None:
     await stage.settle()
     before = {code: await stage.item(code, "288.2") for code in ("11074", "298", "30")}

@@ -234,3 +234,23 @@ async def test_the_page_says_what_it_would_take_and_who_lacks_least(stage: Stage
 async def test_reasons_for_what_is_not_there_are_not_found(stage: Stage, path: str) -> None:
     for name in ("reasons", "explanation", "history"):
         assert (await stage.client.get(f"{API}/{path}/{name}")).status_code == 404
+
+
+async def test_who_may_enter_figures_is_led_from_a_row_to_its_form(stage: Stage) -> None:
+    """One figure: a button; several conditions: a list of those that staff may tell. Nobody else sees either."""
+    unit = await stage.new_village()
+    paths = {
+        f"/indicators/units/{unit.code}/items/288.5?set={SET}": ["village.fibre_households"],
+        f"/indicators/units/{unit.code}/items/288.4?set={SET}": [
+            "village.camera_public_place",
+            "village.camera_main_road",
+        ],
+    }
+    for path, measures in paths.items():
+        ways = [f'href="/indicators/units/{unit.code}/entry?measure={measure}"' for measure in measures]
+        page = (await stage.client.get(path, headers={**HTML, **OFFICER})).text
+        assert [way in page for way in ways] == [True] * len(ways)
+        for stranger in ({}, bearer(("officer", "30/298/11077"))):
+            assert "/entry?measure=" not in (await stage.client.get(path, headers={**HTML, **stranger})).text
+    above = await stage.client.get(f"/indicators/units/11074/items/288.5?set={SET}", headers={**HTML, **OFFICER})
+    assert "/entry?measure=" not in above.text

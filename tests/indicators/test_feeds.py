@@ -19,8 +19,8 @@ from tests.support.running import bearer, commune, village
 
 API = "/indicators/api/v1"
 ADMIN = bearer(("admin", "30"))
-SMART, MODEL, ADVANCED, VILLAGES = (
-    "mard-2023-smart-commune", "hd-1414-ntm-model-4.7", "hd-1414-ntm-advanced-8", "hd-1414-village",
+SMART, MODEL, ADVANCED, NTM, VILLAGES = (
+    "mard-2023-smart-commune", "hd-1414-ntm-model-4.7", "hd-1414-ntm-advanced-8", "hd-1414-ntm-8", "hd-1414-village",
 )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def petition(above: Unit, id: str, *, category: str = "khac", answered: bool = F
 
 async def test_reports_and_ratings_speak_for_the_commune(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, _ = here
-    told = [("1.2", "no_data"), ("6.2", "no_data"), ("18.2", "no_data")]
+    told = [("1.2", "no_data"), ("6.2", "no_data"), ("16.3", "no_data"), ("18.2", "no_data")]
     assert [(code, (await row(stage, above, SMART, code))[0]) for code, _ in told] == told
     await stage.tell(stage.event(petition(above, f"p-{above.code}"), f"p-{above.code}"))
     assert (await row(stage, above, MODEL, "g7"))[0] == "met"
@@ -61,6 +61,13 @@ async def test_reports_and_ratings_speak_for_the_commune(stage: Stage, here: tup
     await stage.tell(stage.event(petition(above, f"p-{above.code}", answered=True, rating=2), f"p-{above.code}"))
     assert await row(stage, above, SMART, "1.2") == ("measured", {"flag": True})
     assert await row(stage, above, SMART, "6.2") == ("measured", {"flag": True})
+    assert [(await row(stage, above, SMART, code))[0] for code in ("16.3", "18.2")] == ["no_data", "no_data"]
+    smoke = petition(above, f"s-{above.code}", category="moi_truong")
+    await stage.tell(stage.event(smoke, f"s-{above.code}"))
+    assert await row(stage, above, SMART, "16.3") == ("measured", {"flag": False})
+    smoke = petition(above, f"s-{above.code}", category="moi_truong", answered=True)
+    await stage.tell(stage.event(smoke, f"s-{above.code}"))
+    assert await row(stage, above, SMART, "16.3") == ("measured", {"flag": True})
     assert (await row(stage, above, SMART, "18.2"))[0] == "no_data"
     tip = petition(above, f"t-{above.code}", category="an_ninh", answered=True)
     await stage.tell(stage.event(tip, f"t-{above.code}"))
@@ -99,8 +106,14 @@ async def test_ocop_products_count_while_they_are_on_a_floor(stage: Stage, here:
         state.listings.add(id="l", channel=channel, live=live)
         await stage.tell(stage.event(ecommerce.ProductChanged(product=state), state.id))
 
+    assert (await row(stage, above, SMART, "13.1"))[0] == "no_data"
     await sell("plain", "shopee", stars=0)
     assert await ocop(stage, above) == {"numerator": 0, "denominator": 0}
+    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": False})
+    await sell("tea", "postmart")
+    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": True})
+    await sell("tea", "postmart", live=False)
+    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": False})
     await sell("tea", "postmart")
     await sell("rice", "facebook")
     await sell("honey", "shopee", live=False)
@@ -121,3 +134,45 @@ async def test_a_key_product_online_and_a_team_speak_for_the_commune(stage: Stag
     team = identity.DigitalTeam(id=f"t-{below.code}", unit=below.code)
     await stage.tell(stage.event(identity.DigitalTeamRegistered(team=team), team.id))
     assert await row(stage, above, SMART, "3.2") == ("measured", {"flag": True})
+
+
+async def conditions(stage: Stage, unit: Unit, set_code: str, code: str) -> list[tuple[str, Any]]:
+    """Status and value of each condition of a row, in the order of the rule, as the tree of reasons has them."""
+    address = f"{API}/units/{unit.code}/sets/{set_code}/items/{code}/reasons"
+    tree = (await stage.client.get(address)).json()["tree"]
+    while tree["kind"] not in ("all", "at_least"):
+        tree = tree["nodes"][0]
+    return [(one["status"], one["value"]) for one in tree["nodes"]]
+
+
+async def test_loudspeakers_of_all_villages_are_a_condition_of_the_commune(
+    stage: Stage, here: tuple[Unit, Unit]
+) -> None:
+    """8.3 of the NTM and of the advanced commune: 100% of villages, in working order and regularly."""
+    above, first = here
+    second = village(above, 2)
+    await stage.tell(stage.event(entered(second), f"unit/{second.code}"))
+
+    async def tell(unit: Unit, state: str) -> None:
+        id = f"loa-{unit.code}"
+        await stage.tell(stage.event(speaker(unit, state, id=id), id))
+        await stage.settle()
+
+    async def play(unit: Unit) -> None:
+        id = f"loa-{unit.code}"
+        device = media.Loudspeaker(id=id, unit=unit.code, state="ready", smart=True, in_service=True)
+        played = media.BulletinAcknowledged(bulletin_id="b", loudspeaker=device)
+        await stage.tell(stage.event(played, f"ack-{id}"))
+        await stage.settle()
+
+    await tell(first, "ready")
+    await tell(second, "lost")
+    assert (await conditions(stage, above, NTM, "8.3"))[1] == ("unmet", {"numerator": 1, "denominator": 2})
+    assert (await row(stage, above, NTM, "8.3"))[0] == "unmet"
+    await tell(second, "ready")
+    assert (await conditions(stage, above, NTM, "8.3"))[1] == ("met", {"numerator": 2, "denominator": 2})
+    assert (await row(stage, above, NTM, "8.3"))[0] == "no_data"  # Nobody has told of the station.
+    await play(first)
+    assert (await conditions(stage, above, ADVANCED, "8.3"))[1] == ("unmet", {"numerator": 1, "denominator": 2})
+    await play(second)
+    assert (await conditions(stage, above, ADVANCED, "8.3"))[1] == ("met", {"numerator": 2, "denominator": 2})

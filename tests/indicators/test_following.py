@@ -203,6 +203,26 @@ async def test_facts_are_made_ahead_once_and_all_of_them_are_written(stage: Stag
     assert not sink.ahead()
 
 
+async def test_a_document_that_an_observation_names_stands_with_the_value(stage: Stage) -> None:
+    place = stage.commune.code
+    path = f"/indicators/api/v1/units/{place}/sets/mard-2023-smart-commune"
+    folded, replayed = "Quyết định 12/QĐ-SYT", "Quyết định 13/QĐ-SYT"
+    message = observed(place, True, measure="commune.telehealth_station", evidence=folded)
+    sink = Intake(on, library.catalogue)
+    record = Said(message, place, 1, str(uuid.uuid4())).record
+    sink.fold(record, dict(record.headers))
+    async with stage.running.tx() as tx:
+        await sink.write(tx, sink.take())
+    # A dead letter that is taken in again says the same.
+    later = observed(place, True, at=START + timedelta(days=1), measure="commune.telehealth_station", evidence=replayed)
+    for document in (folded, replayed):
+        answer = await stage.client.get(path, params={"sources": "true"})
+        assert answer.status_code == 200, answer.text
+        named = [one["document"] for item in answer.json()["items"] for one in item.get("sources") or ()]
+        assert named.count(document) == 1, named
+        await stage.tell(stage.event(later, place, sequence=2))
+
+
 async def test_a_stream_that_lags_writes_seldom_only_while_later_words_overtake_earlier_ones(stage: Stage) -> None:
     unit = (await stage.new_village()).code
     place, runner = TopicPartition("t", 0), stage.running.runner

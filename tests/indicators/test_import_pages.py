@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 from chassis.service import origin, web_server
 from services.indicators.app import service
 from services.indicators.criteria import library
-from services.indicators.interchange import backlog, importing
+from services.indicators.interchange import backlog, importing, previewing, underway
 from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
 from tests.indicators.files import FIBRE, heading, workbook
@@ -135,18 +135,56 @@ async def test_an_entry_with_a_document_fits_the_screen(
         await looked_at(page, "entry-recent")
 
 
-async def queued(stage: Stage, page: Page) -> uuid.UUID:
-    """A file of three figures, confirmed and waiting for the background; its id."""
+async def sent(stage: Stage, page: Page, data: bytes = b"") -> uuid.UUID:
+    """A file of three figures (or `data`), sent; the id of its import, whose page is shown."""
     units = [await stage.new_village() for _ in range(3)]
     rows = [[unit.code, unit.name, 90, 100, "Biên bản 12"] for unit in units]
     await page.goto(stage.address + START)
     await page.get_by_label("Tệp số liệu").set_input_files(
-        {"name": "lon.xlsx", "mimeType": "application/zip", "buffer": workbook([HEAD, *rows])}
+        {"name": "lon.xlsx", "mimeType": "application/zip", "buffer": data or workbook([HEAD, *rows])}
     )
     await page.get_by_role("button", name="Gửi và xem trước").click()
+    await page.wait_for_url("**/indicators/imports/*")
+    return uuid.UUID(page.url.rsplit("/", 1)[-1])
+
+
+async def queued(stage: Stage, page: Page) -> uuid.UUID:
+    """A file of three figures, confirmed and waiting for the background; its id."""
+    made = await sent(stage, page)
     await page.get_by_role("button", name="Ghi 3 số liệu").click()
     await expect(page.locator(".answer")).to_contain_text("Đang ghi: 0/3 số liệu")
-    return uuid.UUID(page.url.rsplit("/", 1)[-1])
+    return made
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_large_file_is_followed_while_it_is_read_and_can_be_put_aside(
+    stage: Served, open_page: OpenPage, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(previewing, "SMALL_BYTES", 0)
+    page = await open_page(size)
+    await officer(stage, page)
+    made = await sent(stage, page)
+    await page.evaluate("window.stayed = true")
+    heard = page.locator(".visually-hidden[role=status]")
+    await expect(page.locator(".answer")).to_contain_text("Đang mở tệp.")
+    await looked_at(page, "import-opening")
+    await tell(stage, made, 2)
+    await expect(page.locator(".answer")).to_contain_text("Đang đọc tệp: đã xét 2/3 số liệu.")
+    await expect(heard).to_have_text("Đang đọc tệp: 60 %")
+    await looked_at(page, "import-reading")
+    await work(stage)
+    await expect(page.get_by_role("button", name="Ghi 3 số liệu")).to_be_visible()
+    await expect(heard).to_have_text("Chờ xác nhận")
+    assert await page.evaluate("window.stayed") is True
+    await looked_at(page, "import-read")
+    await page.get_by_role("button", name="Bỏ tệp này").click()
+    await expect(page.locator(".answer")).to_contain_text("Tệp này đã được bỏ")
+    await looked_at(page, "import-put-aside")
+    await page.get_by_role("link", name="Gửi tệp khác").click()
+    await sent(stage, page, b"x;y\n1;2\n")
+    await work(stage)
+    await expect(page.locator(".answer")).to_contain_text("Không thấy dòng tiêu đề có cột [unit].")
+    await looked_at(page, "import-unreadable")
 
 
 async def work(stage: Stage) -> None:
@@ -157,7 +195,7 @@ async def work(stage: Stage) -> None:
 
 async def tell(stage: Stage, made: uuid.UUID, done: int) -> None:
     async with stage.running.tx() as tx:
-        await importing.tell(tx, made, done, 3)
+        await underway.tell(tx, made, done, 3)
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
@@ -188,9 +226,13 @@ async def test_without_javascript_the_page_comes_again_by_itself(
     stage: Served, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "AT_ONCE", 2)
+    monkeypatch.setattr(previewing, "SMALL_BYTES", 0)
     page = await open_page(PHONE, javascript=False)
     await officer(stage, page)
-    made = await queued(stage, page)
+    made = await sent(stage, page)
+    await expect(page.locator(".answer")).to_contain_text("Đang mở tệp.")
+    await work(stage)
+    await page.get_by_role("button", name="Ghi 3 số liệu").click(timeout=20_000)
     await tell(stage, made, 1)
     await expect(page.locator(".answer")).to_contain_text("Đang ghi: 1/3 số liệu", timeout=20_000)
     await work(stage)
@@ -218,3 +260,29 @@ async def test_single_things_are_tried_on_every_screen(
     await expect(page.get_by_label(f"gao-{unit.code}")).to_be_checked()
     if size == DESK:
         await looked_at(page, "what-if-thing-chosen")
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_new_things_are_tried_on_every_screen(stage: Served, open_page: OpenPage, size: tuple[int, int]) -> None:
+    page = await open_page(size, javascript=size == DESK)
+    unit = await stage.new_village()
+    await stage.tell(stage.event(product(unit, f"tra-{unit.code}", 0), f"tra-{unit.code}"))
+    await page.goto(f"{stage.address}/indicators/units/{unit.code}/what-if")
+    row = page.locator("[id='row-288.9']")
+    await row.get_by_text("Thêm đối tượng mới, chưa ai báo").click()
+    await row.get_by_label("Thêm bao nhiêu sản phẩm mới?").fill("không")
+    await page.get_by_role("button", name="Tính thử").click()
+    await expect(row.get_by_text("Phải là số nguyên từ 1 đến 1.000.000.")).to_be_visible()
+    if size == DESK:
+        await looked_at(page, "what-if-new-wrong")
+    await row.get_by_label("Thêm bao nhiêu sản phẩm mới?").fill("3")
+    await page.locator("[id='row-288.2']").get_by_text("Thêm đối tượng mới, chưa ai báo").click()
+    await page.get_by_label("Thêm bao nhiêu loa mới?").fill("1")
+    await page.get_by_role("button", name="Tính thử").click()
+    await expect(page.locator(".answer")).to_contain_text("nếu như vậy sẽ đạt 1/9")
+    await expect(row.get_by_label("Thêm bao nhiêu sản phẩm mới?")).to_have_value("3")
+    if size == DESK:
+        await looked_at(page, "what-if-new")
+    else:
+        await assert_no_sideways_scroll(page)
+        await screenshot(page, "indicators-360-what-if-new")

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from chassis.units import Unit
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio
-from services.indicators.interchange import backlog, importing
+from services.indicators.interchange import backlog, importing, underway
 from tests.indicators.conftest import Stage
 from tests.indicators.files import FIBRE, heading, workbook
 from tests.indicators.inquiring import API, record, said
@@ -43,6 +43,7 @@ async def preview(stage: Stage, *rows: tuple[Unit, int, int]) -> dict[str, Any]:
     answer = await send(stage, file_of(*rows))
     assert answer.status_code == 201, answer.text
     found: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"{API}/imports/{found['id']}"
     return found
 
 
@@ -172,11 +173,11 @@ async def test_a_large_one_is_done_in_the_background_and_can_be_followed(
     units = [await stage.new_village() for _ in range(3)]
     made = await preview(stage, *((unit, 90, 100) for unit in units))
     queued = await post(stage, f"{made['id']}/apply", 202, mode="all")
-    assert (queued["state"], queued["progress"]) == ("queued", {"done": 0, "total": 3})
+    assert (queued["state"], queued["progress"]) == ("queued", {"done": 0, "total": 3, "stopping": False})
     async with stage.running.tx() as tx:
         # As the task tells it while its own transaction is still open.
-        await importing.tell(tx, uuid.UUID(made["id"]), 2, 3)
-    assert (await get(stage, f"/{made['id']}"))["progress"] == {"done": 2, "total": 3}
+        await underway.tell(tx, uuid.UUID(made["id"]), 2, 3)
+    assert (await get(stage, f"/{made['id']}"))["progress"] == {"done": 2, "total": 3, "stopping": False}
     sessions = stage.running.runner.runtime.sessions
     assert await backlog.work(sessions, library.catalogue())
     assert await events_of(stage, made["id"]) == [
@@ -198,7 +199,7 @@ async def test_an_undo_begins_again_at_nothing(stage: Stage, monkeypatch: pytest
     made = await preview(stage, *((unit, 90, 100) for unit in units))
     await post(stage, f"{made['id']}/apply", 202, mode="all")
     assert await backlog.work(stage.running.runner.runtime.sessions, library.catalogue())
-    assert (await post(stage, f"{made['id']}/undo", 202))["progress"] == {"done": 0, "total": 2}
+    assert (await post(stage, f"{made['id']}/undo", 202))["progress"] == {"done": 0, "total": 2, "stopping": False}
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,26 @@ async def test_this_household_and_this_product(stage: Stage) -> None:
     assert row(await call(stage, "WhatIf", gone)).after.value.ratio.numerator == 7
 
 
+def households(count: int, attribute: str = "household.fibre", unit: str = "", **value: Any) -> pb.SupposedChange:
+    stated = [pb.StatedAttribute(attribute=attribute, **(value or {"flag": True}))]
+    return pb.SupposedChange(
+        new_things=pb.NewThings(kind="household", count=count, unit=unit, attributes=stated if attribute else [])
+    )
+
+
+async def test_households_nobody_has_reported_yet(stage: Stage) -> None:
+    unit = await of_households(stage, 8, 2)
+    request = pb.WhatIfRequest(unit=unit.code, set=SET, changes=[households(2)])
+    for who in (PARTNER, STRANGER):
+        found = row(await call(stage, "WhatIf", request, who))
+        assert (found.before.status, found.after.status) == ("unmet", "met")
+        assert (found.after.value.ratio.numerator, found.after.value.ratio.denominator) == (10, 12)
+    village = pb.WhatIfRequest(
+        unit=stage.commune.code, set="hd-1414-ntm-model-4.7", changes=[households(2, unit=unit.code)]
+    )
+    assert len((await call(stage, "WhatIf", village)).items) > 1
+
+
 async def test_single_things_are_for_partners_of_the_unit(stage: Stage) -> None:
     unit = await of_households(stage, 1, 1)
     request = pb.WhatIfRequest(unit=unit.code, set=SET)
@@ -164,6 +184,11 @@ async def test_another_target_and_the_rows_below(stage: Stage) -> None:
         (pb.SupposedChange(more=1), "changes.0"),
         (fibre("H-99"), "changes.0.entity"),
         (fibre("H-1", gone=False), "changes.0"),
+        (households(0), "changes.0.new_things.count"),
+        (households(1, attribute=""), "changes.0.new_things.attributes"),
+        (households(1, attribute="product.sale", state="key_listed"), "changes.0.new_things.attributes.0.attribute"),
+        (households(1, unit="99999"), "changes.0.new_things.unit"),
+        (pb.SupposedChange(new_things=pb.NewThings(kind="household", count=1), more=1), "changes.0"),
         (fibre("a\u0000b"), "changes"),
         (pb.SupposedChange(below=pb.ItemOfSet(set="hd-1414-village", item="telephone"), more=1), "changes.0.item"),
     ],

@@ -12,6 +12,7 @@ from chassis.units import Unit
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import judging, library
 from services.indicators.criteria.figures import Outcome, Ratio
+from tests.indicators.elsewhere import catalogue_with
 
 CATALOGUE = library.catalogue()
 DAY = date(2024, 6, 1)
@@ -67,6 +68,13 @@ def below(figure: Ratio | None, unknown: int = 0) -> judging.Lookup:
         ({"operator": "=", "target": Fraction(1)}, Ratio(22, 23), 0, "unmet"),
         ({"operator": "=", "target": Fraction(1)}, Ratio(22, 23), 1, "no_data"),
         ({"operator": "=", "target": Fraction(1)}, Ratio(0, 23), 23, "no_data"),
+        ({"operator": "=", "target": Fraction(1, 2)}, Ratio(10, 24), 5, "no_data"),
+        ({"operator": "=", "target": Fraction(1, 2)}, Ratio(12, 24), 1, "no_data"),  # one more would be too many.
+        ({"operator": "=", "target": Fraction(1, 2)}, Ratio(13, 24), 5, "unmet"),  # there are too many already.
+        ({"operator": "=", "target": Fraction(1, 2)}, Ratio(10, 24), 1, "unmet"),
+        ({"operator": "=", "target": Fraction(1, 2)}, Ratio(10, 23), 5, "unmet"),  # nobody can be half a unit.
+        ({"count": True, "operator": "=", "target": 3}, Ratio(2, 12), 1, "no_data"),
+        ({"count": True, "operator": "=", "target": 3}, Ratio(4, 12), 1, "unmet"),
         ({"count": True, "operator": ">=", "target": 3}, Ratio(3, 12), 0, "met"),
         ({"count": True, "operator": ">=", "target": 3}, Ratio(2, 12), 0, "unmet"),
         ({"count": True, "operator": ">=", "target": 3}, Ratio(2, 12), 1, "no_data"),
@@ -108,7 +116,8 @@ def test_letter_1414_suspends_its_own_condition_where_it_holds() -> None:
         "commune.satisfaction_survey_app": True,
     }
     here = CATALOGUE.item_for("hd-1414-ntm-advanced-8", "8.4", COMMUNE, DAY)
-    there = CATALOGUE.item_for("hd-1414-ntm-advanced-8", "8.4", ELSEWHERE, DAY)
+    assert CATALOGUE.item_for("hd-1414-ntm-advanced-8", "8.4", ELSEWHERE, DAY) is None, "it is for Hải Dương alone"
+    there = catalogue_with("36").item_for("hd-1414-ntm-advanced-8", "8.4", ELSEWHERE, DAY)
     assert here is not None
     assert there is not None
     assert judging.judge(here.rule, figures).status == "met"

@@ -52,6 +52,9 @@ MEASURES = "measures/village.yaml"
         (SET, 'operator: ">", target: 80%', 'operator: ">"', "items[4].rule", "target"),
         (SET, 'operator: ">", target: 80%', 'operator: "<", target: 80%', "items[4].rule", "được dùng: >, >=, ="),
         (SET, "target: 80%", "target: 180%", "items[4].rule.target", "vượt 100%"),
+        (SET, "target: 80%", "target: 80", "items[4].rule.target", "“80” không đúng dạng (viết như 80%, 2/3)"),
+        (SET, "target: 80%", "target: 80 %", "items[4].rule.target", "viết như 80%, 2/3"),
+        (SET, 'code: "288.2"', "code: 288.2", "items[1].code", '(viết như "8.1", c5)'),
         (SET, "target: 80%", "target: 8/0", "items[4].rule.target", "mẫu số bằng 0"),
         (SET, "level: village", "level: hamlet", "level", "được dùng: province, district, commune, village"),
         (SET, "valid_from: 2023-02-23", "valid_from: 2023-02-30", "valid_from", "“2023-02-30” không phải là một ngày"),
@@ -82,6 +85,31 @@ def test_a_wrong_file_is_refused_with_its_place(
     if place.startswith("items[4]"):
         around = (tmp_path / "data" / file).read_text("utf-8").splitlines()[line - 5 : line]
         assert any("288.5" in text for text in around)
+
+
+@pytest.mark.parametrize("level", ["district", "province"])
+def test_things_are_counted_at_villages_and_communes_alone(tmp_path: Path, level: str) -> None:
+    file = "measures/government.yaml"
+    path = library.DATA / file
+    text = path.read_text("utf-8").rstrip("\n")
+    counted = f"""
+  - code: {level}.cameras
+    title: {{vi: "Camera hoạt động", en: "Working cameras"}}
+    level: {level}
+    kind: ratio
+    unit_of_measure: {{vi: "camera", en: "cameras"}}
+    counted:
+      numerator: {{attribute: household.fibre, states: ["true"]}}
+      denominator: {{attribute: household.fibre, states: ["true", "false"]}}
+    prefer: [counted, staff]
+"""
+    error = edited(tmp_path, file, text, text + counted)
+    [fault] = error.faults
+    lines = (tmp_path / "data" / file).read_text("utf-8").splitlines()
+    assert (fault.file, lines[fault.line - 2].strip()) == (file, "counted:")
+    assert fault.place.endswith(".counted")
+    assert f"{level}.cameras: chỉ thôn và xã mới được đếm từng đối tượng" in fault.message
+    assert f"a {level} is not: add it up with below" in fault.told("en")
 
 
 def test_two_files_may_not_define_one_set(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from services.indicators.criteria import library
 from services.indicators.upkeep import following
 from services.indicators.web.shell import first_set
 from tests.indicators.conftest import Stage
-from tests.support.running import bearer
+from tests.support.running import bearer, commune
 
 API = "/indicators/api/v1"
 ADMIN = bearer(("admin", "30"))
@@ -194,9 +194,9 @@ async def test_the_sheet_names_the_themes_and_goals_of_a_set_and_what_a_place_ad
 
 
 def test_the_first_set_is_the_most_recent_official_one_for_the_smallest_units() -> None:
-    catalogue = library.catalogue()
-    assert first_set(catalogue, date(2026, 1, 1)).code == "hd-288-2023"
+    catalogue, here = library.catalogue(), commune()
+    assert first_set(catalogue, date(2026, 1, 1), here).code == "hd-288-2023"
     later = replace(catalogue.sets["hd-288-2023"], code="hd-moi", valid_from=date(2026, 6, 1))
     fresh = c.catalogue(catalogue.attributes, catalogue.measures, {**catalogue.sets, "hd-moi": later})
-    assert first_set(fresh, date(2026, 5, 31)).code == "hd-288-2023"
-    assert first_set(fresh, date(2026, 6, 1)).code == "hd-moi"
+    assert first_set(fresh, date(2026, 5, 31), here).code == "hd-288-2023"
+    assert first_set(fresh, date(2026, 6, 1), here).code == "hd-moi"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -374,6 +374,58 @@ async def test_wrong_entries_are_refused_with_the_field(stage: Stage, changed: d
         assert answer.json()["errors"], answer.text
 
 
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        ({"numerator": -1, "denominator": 4}, ["value.ratio.numerator"]),
+        ({"numerator": 1}, ["value.ratio.denominator"]),
+        ({"numerator": 1, "denominator": 4, "flag": True}, ["value.ratio.flag"]),
+        ({"count": "3"}, ["value.count.count"]),
+        ({"state": "x" * 81}, ["value.state.state"]),
+        ({"state": "other", "note": "?"}, ["value.state.note"]),
+        ({"share": 0.5}, ["value"]),
+        ({}, ["value"]),
+        (3, ["value"]),
+        ("3", ["value"]),
+    ],
+)
+async def test_a_wrong_value_is_told_as_the_kind_it_was_meant_to_be(
+    stage: Stage, value: object, fields: list[str]
+) -> None:
+    """One fault, not one for each kind that it is not either."""
+    body = {**entry(stage.villages[0]), "value": value}
+    answer = await stage.client.post(ADDRESS, json=body, headers=bearer(("officer", stage.commune.path)))
+    assert (answer.status_code, [one["field"] for one in answer.json()["errors"]]) == (422, fields), answer.text
+
+
+async def test_an_officer_is_told_that_a_unit_was_not_there_on_the_day(stage: Stage) -> None:
+    """As a partner is; others learn nothing, and a code that never was is unknown."""
+    brief = village(stage.commune, 995, "Thôn một năm")
+    unit = Unit(brief.code, brief.name, "village", "thon", brief.parent, brief.path, date(2024, 3, 1), date(2025, 3, 1))
+    await stage.running.enter_units(unit)
+    officer, other = bearer(("officer", stage.commune.path)), bearer(("officer", "30/298/11077"))
+    for day, words in (
+        ("2024-02-29T23:59:59+07:00", "Đơn vị hành chính này chưa có vào ngày quan sát."),
+        ("2025-03-01T00:00:00+07:00", "Đơn vị hành chính này không còn vào ngày quan sát."),
+        (None, "Đơn vị hành chính này không còn vào ngày quan sát."),
+        ("0001-01-01T00:00:00+14:00", "Thời điểm quan sát thiếu hoặc không hợp lệ."),
+        ("9999-12-31T23:59:59-12:00", "Thời điểm quan sát ở tương lai."),
+    ):
+        told = await stage.client.post(ADDRESS, json=entry(unit, observed_at=day), headers=officer)
+        assert (told.status_code, told.json()["code"]) == (422, "observation_rejected"), told.text
+        assert [one["message"] for one in told.json()["errors"]] == [words]
+        assert (await stage.client.post(ADDRESS, json=entry(unit, observed_at=day), headers=other)).status_code == 403
+    there = entry(unit, observed_at="2025-02-28T23:59:59+07:00")
+    assert (await stage.client.post(ADDRESS, json=there, headers=officer)).status_code == 201
+    page = f"/indicators/units/{unit.code}/entry"
+    for who, status in ((officer, 422), (other, 403)):
+        answer = await stage.client.get(page, headers={**who, "accept": "text/html"})
+        assert answer.status_code == status
+        assert ("Đơn vị hành chính này không còn vào ngày quan sát." in answer.text) is (status == 422)
+    unknown = await stage.client.get("/indicators/units/99999/entry", headers={**officer, "accept": "text/html"})
+    assert unknown.status_code == 404
+
+
 async def test_an_officer_of_another_commune_may_not_enter_figures(stage: Stage) -> None:
     for grants in ([("officer", "30/298/11077")], [("viewer", "30")], [("resident", stage.commune.path)]):
         answer = await stage.client.post(ADDRESS, json=entry(stage.villages[0]), headers=bearer(*grants))
@@ -537,3 +589,20 @@ async def test_a_figure_of_another_level_and_a_unit_of_another_time_are_refused(
     )
     assert [r.reason for r in answer.rejections] == ["wrong_level", "wrong_level", "unit_not_yet"]
     assert answer.accepted == 1
+
+
+async def test_a_unit_takes_observations_from_its_first_instant_to_its_last_in_viet_nam(stage: Stage) -> None:
+    """It is there from 17:00 in Greenwich on the day before its first day, and gone from 17:00 before its end."""
+    brief = village(stage.commune, 996, "Thôn một năm")
+    unit = Unit(brief.code, brief.name, "village", "thon", brief.parent, brief.path, date(2024, 3, 1), date(2025, 3, 1))
+    await stage.running.enter_units(unit)
+    instants = [
+        datetime(2024, 2, 29, 16, 59, 59, tzinfo=UTC),
+        datetime(2024, 2, 29, 17, 0, tzinfo=UTC),
+        datetime(2025, 2, 28, 16, 59, 59, tzinfo=UTC),
+        datetime(2025, 2, 28, 17, 0, tzinfo=UTC),
+    ]
+    told = [observation(unit, observed_at=at) for at in instants]
+    answer = await submit(stage, told)
+    assert [(r.id, r.reason) for r in answer.rejections] == [(told[0].id, "unit_not_yet"), (told[3].id, "unit_ended")]
+    assert answer.accepted == 2

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from openpyxl import load_workbook
 from xaso.media.v1 import events_pb2 as media
 
-from chassis.units import Unit
+from chassis.auth import Grant, Principal
+from chassis.units import VIETNAM, Unit
 from services.indicators.criteria import library
 from services.indicators.interchange import layout, workbooks
 from services.indicators.interchange.workbooks import Table
+from services.indicators.sources import intake
+from services.indicators.sources.intake import Observed
 from tests.indicators.conftest import Stage
 from tests.indicators.files import columns_of
 from tests.indicators.test_events import speaker
+from tests.support.running import bearer
 
 SET = "hd-288-2023"
 DANGER = ["=1+1", "+84", "-2", "@SUM(A1)", "\t=1", "Thôn Nghĩa Dũng"]
@@ -113,6 +117,49 @@ async def test_a_sheet_and_the_matrix_as_workbooks_say_what_the_pages_say(stage:
     json = (await stage.client.get(f"/indicators/api/v1/units/298/sets/{SET}/children")).json()
     cell = next(c for c in json["lines"][0]["items"] if c["item"] == "288.2")
     assert cell["value"] == {"numerator": met, "denominator": total}
+
+
+async def test_a_sheet_names_the_source_and_the_document_of_each_value(stage: Stage) -> None:
+    """On the page and in the tables, for everybody: who said it and by which document, but no id."""
+    unit = await stage.new_village()
+    id = f"loa-{unit.code}"
+    await stage.tell(stage.event(speaker(unit, "ready", id=id), id))
+    officer = bearer(("officer", stage.commune.path), subject="o-nguon")
+    entry = {"unit": unit.code, "measure": "village.signal_area", "value": {"numerator": 3, "denominator": 4}}
+    entry |= {"evidence": {"document": "Biên bản đo sóng 7/BB", "text": "Ông Ba dẫn đường"}}
+    answer = await stage.client.post("/indicators/api/v1/observations", json=entry, headers=officer)
+    assert answer.status_code == 201, answer.text
+    vnpt = Principal("vnpt", "VNPT", "partner", (Grant("partner", unit.code, unit.path),), client_id="vnpt")
+    household = Observed(
+        "k-1", unit.code, datetime.now(UTC), True, attribute="household.fibre", entity="H-1",
+        source="Khảo sát cáp quang quý IV",
+    )  # fmt: skip
+    async with stage.running.tx() as tx:
+        assert (await intake.submit(tx, vnpt, [household], library.catalogue())).accepted == 1
+
+    table = sheet_of((await stage.client.get(f"/indicators/units/{unit.code}/sheet.xlsx", params={"set": SET})).content)
+    at = {name: place for place, name in enumerate(table[0])}
+    rows = {row[at["Mã"]]: row for row in table[1:]}
+    named = ("Giá trị", "Nguồn", "Tài liệu")
+    assert [rows["288.2"][at[name]] for name in named] == ["có", "Truyền thanh & camera", None]
+    assert [rows["288.8"][at[name]] for name in named] == [
+        "75% (3/4 phần địa bàn)", "Cán bộ nhập", "Biên bản đo sóng 7/BB",
+    ]  # fmt: skip
+    assert [rows["288.5"][at[name]] for name in named] == [
+        "100% (1/1 hộ)", "Đối tác vnpt", "Khảo sát cáp quang quý IV",
+    ]  # fmt: skip
+    assert [rows["288.9"][at[name]] for name in named] == [None, None, None]
+    since = rows["288.8"][at["Từ"]]
+    assert isinstance(since, datetime)
+    assert abs(since - datetime.now(VIETNAM).replace(tzinfo=None)) < timedelta(hours=1)
+    text = (await stage.client.get(f"/indicators/units/{unit.code}", params={"set": SET})).text
+    assert "vì số liệu cán bộ nhập kèm bằng chứng (Biên bản đo sóng 7/BB)." in text
+    assert "vì số liệu đơn vị khác gửi đến (Khảo sát cáp quang quý IV)." in text
+    assert "Ông Ba" not in text
+    assert "Ông Ba" not in str(table)
+    await stage.settle()
+    above = sheet_of((await stage.client.get("/indicators/units/11074/sheet.xlsx", params={"set": SET})).content)
+    assert {row[at["Nguồn"]] for row in above[1:]} == {"Tổng hợp từ các đơn vị bên dưới"}
 
 
 async def test_the_matrix_as_json_is_paged(stage: Stage) -> None:

@@ -97,6 +97,7 @@ async def test_every_page_speaks_english_too(stage: Stage) -> None:
             "số",
             "Xã Đại Sơn",
             "Đại Sơn",
+            "Tỉnh Hải Dương",
             "Hải Dương",
             "UBND tỉnh",
             "QĐ-UBND",

@@ -112,3 +112,70 @@ async def test_the_page_lists_the_questions_and_takes_the_answer(stage: Stage) -
         after = await browser.get(f"/indicators/settlements?unit={heir.code}&lang=en", headers=HTML)
         assert "Figures to settle after the reorganisation" in after.text
         assert address not in after.text
+
+
+async def split(stage: Stage) -> tuple[Unit, Unit, Unit]:
+    """A commune split in two by nobody knows what parts, with two figures."""
+    whole, one, two = old("Xã S"), new("Xã S1"), new("Xã S2")
+    await enter(stage, whole)
+    await record(
+        stage,
+        said(whole, SUBSCRIBERS, Ratio(5, 10), at=before_turn()),
+        said(whole, "commune.telecom_standard", True, at=before_turn()),
+    )
+    await stage.tell(*(as_event(stage, e) for e in succeeded([(whole, one, None), (whole, two, None)])))
+    return whole, one, two
+
+
+async def test_the_page_says_which_unit_was_split_among_whom_and_what_the_others_have(stage: Stage) -> None:
+    _whole, one, two = await split(stage)
+    await record(stage, said(two, SUBSCRIBERS, Ratio(2, 4)))
+    async with stage.running.fresh_client() as browser:
+        browser.cookies.set("xaso_session", token(("officer", one.path)))
+        listed = await browser.get(f"/indicators/settlements?unit={one.code}", headers=HTML)
+        assert "Còn 2 số liệu cần giải quyết." in listed.text
+        assert "Xã S chia cho Xã S1, Xã S2" in listed.text or "Xã S chia cho Xã S2, Xã S1" in listed.text
+        waiting = await asked(stage, one)
+        page = await browser.get(f"/indicators/settlements/{waiting[SUBSCRIBERS]['id']}", headers=HTML)
+        assert "được chia cho" in page.text
+        assert "chưa rõ phần" in page.text
+        assert "2/4" in page.text, "what the other one has said by now"
+        assert f'href="/indicators/units/{two.code}"' in page.text
+        english = await browser.get(f"/indicators/settlements/{waiting[SUBSCRIBERS]['id']}?lang=en", headers=HTML)
+        assert "was split among" in english.text
+
+
+async def test_questions_are_chosen_by_their_reason_and_stand_unit_by_unit(stage: Stage) -> None:
+    _whole, one, two = await split(stage)
+    admin = bearer(("admin", "30"))
+
+    async def listed(**params: str) -> list[tuple[str, str, str]]:
+        found: list[tuple[str, str, str]] = []
+        after: str | None = None
+        while True:
+            asked_for = {"unit": "30", "limit": "1", **params, **({"after": after} if after else {})}
+            answer = await stage.client.get(f"{API}/settlements", params=asked_for, headers=admin)
+            assert answer.status_code == 200, answer.text
+            found += [(i["unit"], i["measure"], i["reason"]) for i in answer.json()["items"]]
+            after = answer.json()["next"]
+            if after is None:
+                return found
+
+    everything = await listed()
+    assert len(everything) == len(set(everything))
+    for unit in (one, two):
+        places = [n for n, (code, _, _) in enumerate(everything) if code == unit.code]
+        assert places == list(range(places[0], places[0] + len(places))), "those of one unit stand together"
+    no_share = await listed(reason="no_share")
+    assert {reason for _, _, reason in no_share} == {"no_share"}
+    assert {(one.code, SUBSCRIBERS, "no_share"), (two.code, SUBSCRIBERS, "no_share")} <= set(no_share)
+    assert set(no_share) == {row for row in everything if row[2] == "no_share"}
+    wrong = await stage.client.get(f"{API}/settlements", params={"unit": "30", "reason": "x"}, headers=admin)
+    assert wrong.status_code == 422
+    async with stage.running.fresh_client() as browser:
+        browser.cookies.set("xaso_session", token(("officer", one.path)))
+        page = await browser.get(f"/indicators/settlements?unit={one.code}&reason=no_share", headers=HTML)
+        assert "<strong>Đơn vị cũ bị chia, chưa có văn bản nào nói phần nào về đơn vị này.</strong> (1)" in page.text
+        none = await browser.get(f"/indicators/settlements?unit={one.code}&reason=mixed", headers=HTML)
+        assert "Không còn số liệu nào vì lý do này" in none.text
+        assert (await browser.get("/indicators/settlements?unit=30&after=WzFd", headers=HTML)).status_code == 400

@@ -162,6 +162,42 @@ async def test_what_cannot_be_is_refused_with_its_place(stage: Stage, body: dict
     assert any(error["field"].startswith(field) for error in answer.json()["errors"]), answer.text
 
 
+NEW = {"kind": "household", "count": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"value": {"numerator": -1, "denominator": 4}}, "value.ratio.numerator"),
+        ({"value": {"numerator": 1}}, "value.ratio.denominator"),
+        ({"value": {"flag": "yes"}}, "value.flag.flag"),
+        ({"value": {"count": "3"}}, "value.count.count"),
+        ({"value": {"state": "x" * 81}}, "value.state.state"),
+        ({"value": {"share": 0.5}}, "value"),
+        ({"value": 3}, "value"),
+        (
+            {
+                "measure": None,
+                "new_things": {**NEW, "attributes": [{"attribute": "household.fibre", "value": {"flag": 1}}]},
+            },
+            "new_things.attributes.0.value.flag.flag",
+        ),
+        (
+            {
+                "measure": None,
+                "new_things": {**NEW, "attributes": [{"attribute": "household.fibre", "value": {"count": 1}}]},
+            },
+            "new_things.attributes.0.value",
+        ),
+    ],
+)
+async def test_a_bad_value_is_one_fault_with_its_place(stage: Stage, change: dict[str, Any], field: str) -> None:
+    body = {"changes": [{"measure": "village.fibre_households", **change}]}
+    answer = await ask(stage, stage.villages[0], SET, body)
+    fields = [one["field"] for one in answer.json()["errors"]]
+    assert (answer.status_code, fields) == (422, [f"changes.0.{field}"]), answer.text
+
+
 async def test_a_set_is_supposed_only_where_it_is_judged(stage: Stage) -> None:
     above = await ask(stage, stage.commune, SET, {})
     assert (above.status_code, above.json()["code"]) == (404, "set_not_judged_here")

@@ -11,6 +11,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from chassis.settings import ServiceSettings
+
 ROOT = Path(__file__).resolve().parents[2]
 LOG_CHARS = 8000
 
@@ -19,6 +23,16 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def environment(settings: ServiceSettings) -> dict[str, str]:
+    """The variables by which a process of its own has the same settings, as far as tests set them."""
+    told = {}
+    for name in settings.model_fields_set:
+        value = getattr(settings, name)
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        told[f"XASO_{settings.name.upper()}_{name.upper()}"] = str(plain)
+    return told
 
 
 @dataclass

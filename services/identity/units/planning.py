@@ -264,7 +264,7 @@ class _Planning:
         for code, links in self.successors.items():
             unit = self.ended.get(code)
             if unit is not None and len(links) > 1 and any(link.share is None for link in links):
-                to = ", ".join(link.successor for link in links)
+                to = ", ".join(self._heir(link) for link in links)
                 self.made.unsettled.append(Open("split without a share", unit, f"goes in parts to {to}"))
         for row in self.set.ends:
             unit = self.ended.get(row.code)
@@ -272,6 +272,11 @@ class _Planning:
             if unit is not None and unit.level not in ("district", "village"):
                 detail = row.note or "nothing says what became of it"
                 self.made.unsettled.append(Open("end without a successor", unit, detail))
+
+    def _heir(self, link: Link) -> str:
+        """A successor by code and name, and the line of the file on which its share is to be written."""
+        after = self.begun.get(link.successor)
+        return f"{named(after) if after else link.successor} (line {link.line})"
 
 
 def _cycle(row: Founded, rows: dict[str, Founded]) -> list[str]:

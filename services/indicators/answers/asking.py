@@ -13,10 +13,10 @@ from chassis.auth import VIEWERS, Principal
 from chassis.errors import Forbidden, Malformed, Unauthenticated
 from chassis.paging import decode_cursor, encode_cursor
 from chassis.units import Unit
-from services.indicators.answers import asof, explanation, history, queries
+from services.indicators.answers import asof, explanation, history, origins, queries
 from services.indicators.answers.singles import Single
 from services.indicators.answers.standing import Moment
-from services.indicators.answers.whatif import Change
+from services.indicators.answers.whatif import Supposition
 from services.indicators.calculation.model import UnknownItem
 from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import editions, library
@@ -42,8 +42,19 @@ def as_of_instant(as_of: str | None) -> datetime | None:
 async def past(tx: AsyncSession, code: str, set_code: str, as_of: str | None, known_at: str | None = None) -> asof.Past:
     """The sheet of another day, by the set as it was written then; raises what `asof.sheet` raises, and Malformed."""
     moment = Moment(as_of_instant(as_of), as_of_instant(known_at))
-    catalogue = await editions.as_of(tx, moment.known_at or moment.instant)
+    catalogue = await editions.asked(tx, moment.instant, moment.day, moment.known_at)
     return await asof.sheet(tx, code, queries.criteria_set(catalogue, set_code), moment, catalogue)
+
+
+async def sources(
+    tx: AsyncSession, sheet: queries.Sheet, as_of: str | None = None, known_at: str | None = None
+) -> dict[str, tuple[origins.Origin, ...]]:
+    """Where the values of a sheet come from, now or on another day; raises Malformed."""
+    moment = Moment(as_of_instant(as_of), as_of_instant(known_at))
+    catalogue = library.catalogue()
+    if not moment.is_now:
+        catalogue = await editions.asked(tx, moment.instant, moment.day, moment.known_at)
+    return await origins.origins(tx, sheet, catalogue, moment)
 
 
 async def explain(
@@ -80,10 +91,10 @@ def sees_ids(me: Principal | None, unit: Unit) -> bool:
     return me.may(VIEWERS, unit.path)
 
 
-async def allow(tx: AsyncSession, me: Principal | None, code: str, changes: Sequence[Change | Single]) -> None:
+async def allow(tx: AsyncSession, me: Principal | None, code: str, changes: Sequence[Supposition]) -> None:
     """Raise Unauthenticated or Forbidden where single things are supposed by somebody who may not see their ids.
 
-    An answer would tell whether a household is known, and what is known of it.
+    An answer would tell whether a household is known, and what is known of it. New things tell nothing of known ones.
     """
     if any(isinstance(one, Single) for one in changes):
         unit = await units.get(tx, code)

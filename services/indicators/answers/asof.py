@@ -15,7 +15,7 @@ from typing import ClassVar, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import NotFound
-from chassis.units import LEVELS, Unit
+from chassis.units import Unit
 from services.indicators.answers import queries
 from services.indicators.answers.queries import Row, Sheet
 from services.indicators.answers.standing import Ground, Moment, Standing, ground, valid_unit
@@ -41,8 +41,7 @@ class Past:
 async def sheet(tx: AsyncSession, code: str, criteria: c.CriteriaSet, moment: Moment, catalogue: c.Catalogue) -> Past:
     """How the unit stood at the moment; raises UnknownUnit, SetNotForLevel and SetNotInForce."""
     unit = await valid_unit(tx, code, moment)
-    if LEVELS.index(unit.level) > LEVELS.index(criteria.level):
-        raise SetNotForLevel(set=criteria.code, unit=unit.code)
+    queries.require_offered(criteria, unit)
     if not criteria.holds_on(moment.day):
         raise SetNotInForce(set=criteria.code, day=moment.day.strftime("%d/%m/%Y"))
     items = catalogue.items_for(criteria.code, unit, moment.day)
@@ -70,7 +69,7 @@ def _own(standing: Standing, unit: Unit, criteria: c.CriteriaSet, items: Sequenc
 
 
 def _above(standing: Standing, unit: Unit, criteria: c.CriteriaSet, logged: Sheet) -> Sheet:
-    children = [u for u in standing.known.below(unit, criteria.level) if criteria.applies_to(u.level, u.kind)]
+    children = [u for u in standing.known.below(unit, criteria.level) if criteria.judges(u)]
     met = 0
     for child in children:
         items = standing.catalogue.items_for(criteria.code, child, standing.day)

@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import units
 from chassis.units import LEVELS, Unit
 from services.indicators.answers import queries
+from services.indicators.answers.origins import named_by
 from services.indicators.answers.queries import Line, Row, Sheet
 from services.indicators.answers.reasoning import MOST_UNITS, Basis, Evidence, Group, Node, Order, reasons_for, reduced
 from services.indicators.answers.reasoning import without_ids as without_ids
@@ -22,6 +23,7 @@ from services.indicators.answers.standing import Moment, Standing, closure, grou
 from services.indicators.calculation.engine import Reading
 from services.indicators.calculation.model import fact_of, figure_of, unit_key
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.areas import sql_holds
 from services.indicators.criteria.catalogue import Pair
 from services.indicators.criteria.figures import Outcome
 from services.indicators.sources import evidence as documents
@@ -45,10 +47,6 @@ _GROUPS = sa.text("""
     ) AS ranked WHERE place <= :most OR state IS NULL
     ORDER BY unit, attribute, source, state, place
 """)
-_OBSERVATIONS = sa.text("""
-    SELECT o.client || '/' || o.id AS name, o.source, o.evidence FROM observation o
-    JOIN unnest(CAST(:client AS text[]), CAST(:id AS text[])) AS n (client, id) USING (client, id)
-""")
 _SUSPENSIONS = sa.text("""
     SELECT id, unit, reason, document, starts_on, ends_on FROM suspension
     WHERE set_code = :set_code AND item_code = :item_code AND lifted_at IS NULL
@@ -56,13 +54,13 @@ _SUSPENSIONS = sa.text("""
       AND (path = :path OR :path LIKE path || '/%')
     ORDER BY starts_on, id
 """)
-_BELOW = sa.text("""
+_BELOW = sa.text(f"""
     SELECT u.code, u.name, u.level, u.kind, u.parent, u.path, u.valid_from, u.valid_to,
         coalesce(i.status, 'no_data') AS status, i.flag, i.numerator, i.denominator, count(*) OVER () AS total
     FROM unit u
     LEFT JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = :set_code AND i.item_code = :item_code
     WHERE u.path LIKE :below AND u.level = :level AND (cardinality(CAST(:kinds AS text[])) = 0 OR u.kind = ANY(:kinds))
-      AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
+      AND {sql_holds("u")} AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
     ORDER BY coalesce(i.status, 'no_data') = 'met', u.code LIMIT :most
 """)
 
@@ -173,6 +171,7 @@ async def _below(
             "below": f"{unit.path}/%",
             "level": criteria.level,
             "kinds": list(criteria.kinds),
+            "areas": criteria.area.patterns,
             "day": standing.day,
             "most": MOST_UNITS,
         }
@@ -204,7 +203,7 @@ async def _evidence(
 
 async def _tell(tx: AsyncSession, rows: Sequence[Any]) -> list[Evidence]:
     """Rows of `fact` with what is known of where they come from."""
-    notes = await _notes(tx, rows)
+    notes = await named_by(tx, [row.cause for row in rows])
     # What an undone import says again rests on what first said it.
     files = await documents.behind(tx, [documents.root(row.cause) for row in rows])
     found = []
@@ -218,14 +217,3 @@ async def _tell(tx: AsyncSession, rows: Sequence[Any]) -> list[Evidence]:
             Evidence(fact_of(row), row.recorded_at, known, kind, name, source, note, str(file.id) if file else "")
         )
     return found
-
-
-async def _notes(tx: AsyncSession, rows: Sequence[Any]) -> dict[str, tuple[str, str]]:
-    """What observations and documents say of their origin, by client/id."""
-    causes = [documents.root(row.cause) for row in rows]
-    names = [cause.partition(":")[2] for cause in causes if cause.startswith(("observation:", "document:"))]
-    if not names:
-        return {}
-    split = [name.partition("/") for name in names]
-    found = await tx.execute(_OBSERVATIONS, {"client": [s[0] for s in split], "id": [s[2] for s in split]})
-    return {row.name: (row.source, row.evidence) for row in found}

@@ -203,7 +203,7 @@ async def _asked(
 def _turning_days(catalogue: c.Catalogue, set_code: str, unit: Unit) -> Iterator[date]:
     """The days on which what is asked of the unit may have become another."""
     criteria = catalogue.sets[set_code]
-    overlays = [overlay for overlay in catalogue.overlays_of(set_code) if overlay.unit in unit.codes]
+    overlays = [overlay for overlay in catalogue.overlays_of(set_code) if overlay.covers(unit)]
     days = [criteria.valid_from, criteria.valid_to]
     for overlay in overlays:
         days += [overlay.valid_from, overlay.valid_to]

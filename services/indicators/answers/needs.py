@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,24 @@ MOST_CHILDREN = 400
 GONE = ("retired", "dissolved")
 """States of things that are no longer there: nobody makes a criterion met by mending them."""
 
-Moved = Sequence[tuple[Fact | None, Fact]]
-"""Single things as they are known, and as a question supposes them."""
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """So many new things with the same attributes: their states by the attribute's code."""
+
+    count: int
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What a question supposes of things: known ones as they are and as they would be, and groups of new ones."""
+
+    known: Sequence[tuple[Fact | None, Fact]] = ()
+    new: Sequence[Group] = ()
+
+
+NOTHING_MOVED = Moved()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ async def least_of(tx: AsyncSession, unit: Unit, pair: Pair, catalogue: c.Catalo
     return found, tuple([await need_of(tx, standing, unit, step) for step in found.steps])
 
 
-async def need_of(tx: AsyncSession, standing: Standing, unit: Unit, step: Step, moved: Moved = ()) -> Need:
+async def need_of(tx: AsyncSession, standing: Standing, unit: Unit, step: Step, moved: Moved = NOTHING_MOVED) -> Need:
     """A step with the things or units behind it, after what `moved` supposes of single things."""
     if step.kind in ("children", "item"):
         set_code, _, item_code = step.subject.partition("/")
@@ -143,11 +159,16 @@ _BEHIND = sa.text("""
 
 
 async def entities_to_change(
-    tx: AsyncSession, known: Ground, unit: Unit, measure: c.Measure, most: int = MOST_ENTITIES, moved: Moved = ()
+    tx: AsyncSession,
+    known: Ground,
+    unit: Unit,
+    measure: c.Measure,
+    most: int = MOST_ENTITIES,
+    moved: Moved = NOTHING_MOVED,
 ) -> tuple[tuple[Entity, ...], int]:
     """The entities that are not counted though they could be, by id, and how many there are in all.
 
-    Things in `moved` are taken as they are supposed.
+    Things in `moved` are taken as they are supposed; new ones are counted without being named.
     """
     counted = measure.counted
     wanted = (counted.numerator or counted.when) if counted else None
@@ -156,7 +177,7 @@ async def entities_to_change(
     pool = counted.denominator or wanted
     within = sorted(counted.denominator.states) if counted.denominator else None
     without = sorted({*wanted.states, *(GONE if within is None else ())})
-    supposed = [after for _, after in moved if after.attribute in (pool.attribute, wanted.attribute)]
+    supposed = [after for _, after in moved.known if after.attribute in (pool.attribute, wanted.attribute)]
     values: dict[str, Any] = {
         "units": [unit_key(place) for place in places_of(known, unit)],
         "attribute": pool.attribute,
@@ -180,7 +201,15 @@ async def entities_to_change(
     ]
     there = [(r.attribute, r.entity, r.source, restore(r.state, r.numerator, r.denominator)) for r in rows]
     named = [Entity(*one, wanted.attribute, counts_as or False) for one in [*open_still, *there][:most]]
-    return tuple(named), len(open_still) + (rows[0].total if rows else 0)
+    new = sum(
+        group.count
+        for group in moved.new
+        if (state := group.states.get(pool.attribute, ""))
+        and state not in without
+        and (within is None or state in within)
+        and group.states.get(wanted.attribute) not in wanted.states
+    )
+    return tuple(named), len(open_still) + new + (rows[0].total if rows else 0)
 
 
 _OPEN_BELOW = sa.text("""
@@ -206,7 +235,7 @@ async def _nearest(tx: AsyncSession, catalogue: c.Catalogue, unit: Unit, pair: P
     }
     rows = await tx.execute(_OPEN_BELOW, values)
     below = [Unit(r.code, r.name, r.level, r.kind, r.parent, r.path, r.valid_from, r.valid_to) for r in rows]
-    below = [child for child in below if criteria.applies_to(child.level, child.kind)]
+    below = [child for child in below if criteria.judges(child)]
     if not below:
         return ()
     standing = Standing(await ground(tx, below, [pair], moment, catalogue, deep=False), catalogue)

@@ -52,10 +52,10 @@ async def laid_over(
     asked: Sequence[tuple[Single, Fault]],
 ) -> tuple[Ground, Moved]:
     """What is known, with single things as they are supposed, and what was moved. Faults are told and left out."""
-    together = _counted_together(catalogue, pairs)
+    together = counted_together(catalogue, pairs)
     right = [(single, fault) for single, fault in asked if _fits(single, together, catalogue, fault)]
     if not right:
-        return known, ()
+        return known, Moved()
     places = places_of(known, unit)
     held: dict[FactKey, Fact] = {}
     values = {
@@ -75,12 +75,12 @@ async def laid_over(
         for fact in facts:
             held[fact.key] = fact
             touched[fact.key] = None
-    moved = [(before.get(key), held[key]) for key in touched]
+    moved = tuple((before.get(key), held[key]) for key in touched)
     heaps = dict(known.heaps)
     for heap, more in engine.deltas(moved, catalogue).items():
         mine = heaps[heap.unit] = dict(heaps.get(heap.unit, {}))
         mine[heap] = mine.get(heap, 0) + more
-    return replace(known, heaps=heaps), moved
+    return replace(known, heaps=heaps), Moved(moved)
 
 
 def _names(entity: str, places: Sequence[Unit]) -> set[str]:
@@ -88,7 +88,7 @@ def _names(entity: str, places: Sequence[Unit]) -> set[str]:
     return {entity, *(f"{place.code}/{entity}" for place in places)}
 
 
-def _counted_together(catalogue: c.Catalogue, pairs: Iterable[Pair]) -> dict[str, set[str]]:
+def counted_together(catalogue: c.Catalogue, pairs: Iterable[Pair]) -> dict[str, set[str]]:
     """Every attribute the rows count, with those that are counted of the same things."""
     found: dict[str, set[str]] = {}
     for code in measures_for(catalogue, closure(catalogue, pairs)):
@@ -108,14 +108,15 @@ def _fits(single: Single, together: dict[str, set[str]], catalogue: c.Catalogue,
         fault("attribute", "Không có thuộc tính mang mã này.")
     elif single.attribute not in together:
         fault("attribute", "Bộ chỉ tiêu này không đếm thuộc tính đó.")
-    elif not _allowed(attribute, single.value):
+    elif not allowed(attribute, single.value):
         fault("value", "Thuộc tính không có giá trị này.")
     else:
         return True
     return False
 
 
-def _allowed(attribute: c.Attribute, value: Value | None) -> bool:
+def allowed(attribute: c.Attribute, value: Value | None) -> bool:
+    """Whether a thing can have this value of an attribute; None: it is gone."""
     if value is None:
         return True
     if attribute.kind == "flag":

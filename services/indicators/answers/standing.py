@@ -310,7 +310,7 @@ class Standing:
     def counted_below(self, unit: Unit, pair: Pair) -> list[Unit]:
         """The units whose outcomes are rolled up to `unit`."""
         criteria = self.catalogue.sets[pair[0]]
-        return [u for u in self.known.below(unit, criteria.level) if criteria.applies_to(u.level, u.kind)]
+        return [u for u in self.known.below(unit, criteria.level) if criteria.judges(u)]
 
     def _roll_up(self, unit: Unit, pair: Pair) -> Outcome:
         if not self.known.deep:

@@ -1,21 +1,22 @@
 """Owns the answer to "what would it be if": a sheet with other figures or targets laid over it, and what would do.
 
 Nothing is stored. Figures, units and targets are those of now; `needs` names what the least change would take, and
-`singles` lays single things over what is known.
+`singles` lays single things over what is known, `newcomers` things nobody has reported yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.errors import FieldError, InvalidFields
 from chassis.units import Unit
-from services.indicators.answers import singles
+from services.indicators.answers import newcomers, singles
 from services.indicators.answers.needs import Moved, Need, least_at, need_of
+from services.indicators.answers.newcomers import Newcomers
 from services.indicators.answers.singles import Single
 from services.indicators.answers.standing import Moment, Standing, closure, ground, valid_unit
 from services.indicators.calculation.model import SetNotForLevel, unit_key
@@ -36,6 +37,9 @@ class Change:
     subject: str
     value: Value | None = None
     more: int | None = None
+
+
+Supposition = Change | Single | Newcomers
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Supposed:
-    """The sheet of a unit before and after; `figures` are those of today, by measure."""
+    """The sheet of a unit before and after; `figures` are those of today, by measure.
+
+    `counted` are the measures that a new thing would change: its things are counted, or nothing is known of them.
+    """
 
     unit: Unit
     criteria: c.CriteriaSet
@@ -68,6 +75,7 @@ class Supposed:
     after: Summary
     rows: tuple[Row, ...]
     figures: Mapping[str, Value | None] = field(default_factory=dict)
+    counted: frozenset[str] = frozenset()
 
 
 class Nothing(SetNotForLevel):
@@ -82,7 +90,7 @@ async def suppose(
     code: str,
     criteria: c.CriteriaSet,
     catalogue: c.Catalogue,
-    changes: Sequence[Change | Single] = (),
+    changes: Sequence[Supposition] = (),
     aims: Sequence[Aim] = (),
     *,
     detail: bool = True,
@@ -103,6 +111,9 @@ async def suppose(
     faults = _Faults()
     things = [(one, faults.at(f"changes.{n}")) for n, one in enumerate(changes) if isinstance(one, Single)]
     altered, moved = await singles.laid_over(tx, known, unit, pairs, catalogue, things)
+    more = [(one, faults.at(f"changes.{n}")) for n, one in enumerate(changes) if isinstance(one, Newcomers)]
+    altered, groups = newcomers.laid_over(altered, unit, pairs, catalogue, more)
+    moved = replace(moved, new=groups)
     then = _supposed(Standing(altered, catalogue), unit, criteria, pairs, changes, aims, faults)
     rows = []
     for item in items:
@@ -114,7 +125,16 @@ async def suppose(
         judging.summarise([row.after.status for row in rows], criteria.needed),
         tuple(rows),
         {code: today.figure(unit, code) for item in items for code in item.measures},
+        frozenset(code for item in items for code in item.measures if _by_counting(today, unit, code)),
     )
+
+
+def _by_counting(today: Standing, unit: Unit, code: str) -> bool:
+    measure = today.catalogue.measures[code]
+    if measure.counted is None or measure.level != unit.level:
+        return False
+    chosen = today.reading(unit, code).chosen
+    return chosen is None or chosen.klass == "counted"
 
 
 @dataclass
@@ -134,7 +154,7 @@ def _supposed(
     unit: Unit,
     criteria: c.CriteriaSet,
     pairs: Sequence[Pair],
-    changes: Sequence[Change | Single],
+    changes: Sequence[Supposition],
     aims: Sequence[Aim],
     faults: _Faults,
 ) -> Standing:
@@ -145,7 +165,7 @@ def _supposed(
     wanted = closure(today.catalogue, pairs)
     for index, change in enumerate(changes):
         place = f"changes.{index}"
-        if isinstance(change, Single):
+        if not isinstance(change, Change):
             continue
         if "/" in change.subject:
             set_code, _, item_code = change.subject.partition("/")

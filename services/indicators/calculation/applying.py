@@ -6,7 +6,8 @@ is stored with them, so that a process that dies leaves nothing half done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, ClassVar
@@ -17,13 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import audit, units
 from chassis.auth import Principal
 from chassis.db import now
-from chassis.errors import DomainError, FieldError, Forbidden, Kind, NotFound
+from chassis.errors import DomainError, FieldError, Forbidden, Kind, NotFound, Said
 from chassis.units import Unit
-from services.indicators.calculation import evaluation
+from services.indicators.calculation import evaluation, leaving
 from services.indicators.calculation.engine import Summary
 from services.indicators.calculation.model import unit_key
 from services.indicators.criteria import catalogue as c
-from services.indicators.criteria import differing, editions, judging, library
+from services.indicators.criteria import differing, editions, judging, library, whereabouts
 from services.indicators.criteria.documents import BadDefinition, Document, Fault
 
 SCOPE = "indicators.criteria.write"
@@ -119,13 +120,33 @@ def read(name: str, text: str) -> Document:
 
 
 async def may(tx: AsyncSession, me: Principal, document: Document) -> None:
-    """Raise unless `me` may put this document: administrators overlays of their unit, operators' clients the rest."""
+    """Raise unless `me` may put this document: administrators overlays of their unit, operators' clients the rest.
+
+    Of an overlay for a unit that is not there, administrators are told so with its line; raises CriteriaRefused.
+    """
     if me.kind == "partner":
         me.require_scope(SCOPE)
     elif document.kind == "overlay":
-        me.require(("admin",), (await units.get(tx, document.data["unit"])).path)
+        path = await whereabouts.path_of(tx, document)
+        if path is not None:
+            me.require(("admin",), path)
+        elif "admin" in me.roles:
+            raise CriteriaRefused(await _of_nowhere(tx, document))
+        else:
+            raise Forbidden
     else:
         raise Forbidden
+
+
+async def _of_nowhere(tx: AsyncSession, document: Document) -> list[Fault]:
+    """That there is no such unit, and all else that is wrong: whoever mends one shall know of the others."""
+    said = Said("không có đơn vị hành chính mã {unit}", unit=document.data["unit"])
+    found = [document.fault(("unit",), said)]
+    try:
+        await preview(tx, document)
+    except CriteriaRefused as error:
+        found += error.faults
+    return found
 
 
 async def preview(tx: AsyncSession, document: Document | None, gone: tuple[str, str] | None = None) -> Applied:
@@ -139,6 +160,9 @@ async def preview(tx: AsyncSession, document: Document | None, gone: tuple[str, 
         new = library.build([*others, *fresh], old.number + 1)
     except BadDefinition as error:
         raise CriteriaRefused(error.faults) from error
+    unknown = await whereabouts.faults(tx, document, [*others, *fresh]) if document else []
+    if unknown:
+        raise CriteriaRefused(unknown)
     kind, code = named or ("", "")
     differences = tuple(differing.compare(old, new))
     return Applied(kind, code, 0, new, differences, tuple(differing.touched(old, new)))
@@ -173,6 +197,26 @@ async def withdraw(tx: AsyncSession, kind: str, code: str, by: str) -> Applied:
 
 async def _follow(tx: AsyncSession, found: Applied, cause: str) -> None:
     for set_code in found.sets:
+        await tx.execute(_WORK, {"set_code": set_code, "cause": cause})
+    await editions.announce(tx)
+
+
+@contextlib.asynccontextmanager
+async def following_units(tx: AsyncSession, described: Collection[Unit], cause: str) -> AsyncIterator[None]:
+    """Around whatever stores descriptions of units: a code that is given out again may change where overlays hold.
+
+    Then every process places them anew, and the units of their sets are judged again.
+    """
+    catalogue, codes = library.catalogue(), {unit.code for unit in described}
+    named = {one for one in whereabouts.namings(catalogue) if one[0] in codes}
+    before = await whereabouts.places(tx, named)
+    yield
+    after = await whereabouts.places(tx, named)
+    if after == before:
+        return
+    moved = {naming[0] for naming, _ in before.items() ^ after.items()}
+    laid = [o for o in catalogue.overlays.values() if {o.unit, *(s.unit for s in o.suspensions)} & moved]
+    for set_code in dict.fromkeys(overlay.set_code for overlay in laid):
         await tx.execute(_WORK, {"set_code": set_code, "cause": cause})
     await editions.announce(tx)
 
@@ -251,6 +295,9 @@ async def work(tx: AsyncSession) -> bool:
         await tx.execute(_FORGET_ROWS, {"set_code": row.set_code, "rows": rows})
         if criteria is None:
             await tx.execute(_FORGET_SHEETS, {"set_code": row.set_code})
+        elif await leaving.clear(tx, criteria, catalogue, row.cause, CHUNK):
+            # There may be more of them: this step is taken again.
+            return True
     found = [] if criteria is None else await _next_units(tx, criteria.level, row.after)
     if criteria is not None and found:
         await evaluation.touch(

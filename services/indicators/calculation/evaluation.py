@@ -14,13 +14,13 @@ from typing import Any
 import sqlalchemy as sa
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncSession
-from xaso.indicators.v1 import events_pb2
+from xaso.indicators.v1 import events_pb2, indicators_pb2
 
 from chassis import outbox, units
 from chassis.auth import covers
 from chassis.db import now
 from chassis.units import Unit
-from services.indicators.calculation.engine import Reading, Summary
+from services.indicators.calculation.engine import Ratio, Reading, Summary, Value
 from services.indicators.calculation.model import PENDING_CHANNEL, columns, figure_columns, unit_key
 from services.indicators.calculation.packing import CHUNK, Statement, given, in_turn, packed
 from services.indicators.calculation.prepared import Prepared, prepared
@@ -264,7 +264,21 @@ def _events(changed: Iterable[Changed], summaries: Mapping[tuple[str, str], Summ
             met=summary.met,
             total=summary.total,
             changed_at=moment,
+            value=value_of(one.outcome.figure),
         ).SerializeToString()
+
+
+def value_of(value: Value | None) -> indicators_pb2.Value | None:
+    """A figure or state as messages carry it."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return indicators_pb2.Value(flag=value)
+    if isinstance(value, Ratio):
+        return indicators_pb2.Value(
+            ratio=indicators_pb2.Ratio(numerator=value.numerator, denominator=value.denominator)
+        )
+    return indicators_pb2.Value(state=value) if isinstance(value, str) else indicators_pb2.Value(count=value)
 
 
 async def touch(

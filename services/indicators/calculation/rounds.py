@@ -130,7 +130,7 @@ class Judge:
             below = [
                 one.items.get(pair, NOTHING)
                 for one in self.state.children(known, self.today)
-                if criteria.applies_to(one.unit.level, one.unit.kind)
+                if criteria.judges(one.unit)
             ]
             return added_up(below)
         return known.items.get(pair, NOTHING)

@@ -115,9 +115,13 @@ class Catalogue:
     def items_for(self, set_code: str, unit: Unit, day: date) -> tuple[c.Item, ...]:
         """The rows that hold for this unit on this day, base and overlays merged; none where the set does not apply."""
         criteria = self.sets.get(set_code)
-        if criteria is None or not criteria.applies_to(unit.level, unit.kind) or not criteria.holds_on(day):
+        # `holds_on` is written out: this is asked for every row that is judged.
+        if criteria is None or day < criteria.valid_from or not criteria.judges(unit):
             return ()
-        found = [overlay for overlay in self._laid_over.get(set_code, ()) if overlay.holds(unit, day)]
+        if criteria.valid_to is not None and day >= criteria.valid_to:
+            return ()
+        laid = self._laid_over.get(set_code)
+        found = [overlay for overlay in laid if overlay.holds(unit, day)] if laid else None
         if not found:
             return criteria.items
         suspensions = tuple((o.code, s) for o in found for s in o.suspensions if s.holds(unit, day))
@@ -146,21 +150,30 @@ class Catalogue:
         """The overlays of a set, the one for the larger area first."""
         return self._laid_over.get(set_code, ())
 
+    def with_overlays(self, overlays: Mapping[str, c.Overlay]) -> Catalogue:
+        """The same documents, but overlays that lie elsewhere; what rows there are and look at stays."""
+        return replace(self, overlays=overlays, _laid_over=_laid(overlays), _merged={})
+
 
 def merge(
     criteria: c.CriteriaSet, overlays: Iterable[c.Overlay], suspensions: Iterable[tuple[str, c.Suspension]]
 ) -> tuple[c.Item, ...]:
-    """The rows of a set with overlays laid over it one after the other; the later one has the last word."""
+    """The rows of a set with overlays laid over it one after the other; the later one has the last word.
+
+    What overlays add is there before any of them sets a target, whichever came first.
+    """
+    overlays = list(overlays)
     rows = {item.code: item for item in criteria.items}
+    rows |= {item.code: replace(item, overlay=overlay.code) for overlay in overlays for item in overlay.items}
     for overlay in overlays:
         for target in overlay.targets:
-            item = rows[target.item]
-            base = item.base_rule or item.rule
-            rows[target.item] = replace(item, rule=aimed(item.rule, target), base_rule=base, overlay=overlay.code)
-        for item in overlay.items:
-            rows[item.code] = replace(item, overlay=overlay.code)
+            # A row that another overlay adds is not there where or when that overlay does not hold.
+            if target.item in rows:
+                item = rows[target.item]
+                base = item.base_rule or item.rule
+                rows[target.item] = replace(item, rule=aimed(item.rule, target), base_rule=base, overlay=overlay.code)
     for code, suspension in suspensions:
-        # A row that an overlay adds is not there where or when that overlay does not hold.
+        # As above.
         if suspension.item in rows:
             item = rows[suspension.item]
             rule = _suspend(item.rule, suspension, code)
@@ -205,10 +218,7 @@ def catalogue(
     number: int = 0,
 ) -> Catalogue:
     """A catalogue with its indexes; raises Cycle."""
-    laid: dict[str, tuple[c.Overlay, ...]] = {}
-    for overlay in sorted((overlays or {}).values(), key=lambda o: (len(o.unit), o.valid_from, o.code)):
-        laid[overlay.set_code] = (*laid.get(overlay.set_code, ()), overlay)
-    bare = Catalogue(attributes, measures, sets, overlays or {}, version, number, _laid_over=laid)
+    bare = Catalogue(attributes, measures, sets, overlays or {}, version, number, _laid_over=_laid(overlays or {}))
     rows = {(s.code, item.code): item for s in sets.values() for item in bare.rows_of(s.code)}
     dependants: dict[str, set[Pair]] = {}
     for pair, item in rows.items():
@@ -216,6 +226,14 @@ def catalogue(
             dependants.setdefault(code, set()).add(pair)
     index = {code: frozenset(pairs) for code, pairs in dependants.items()}
     return replace(bare, order=_ordered(rows, sets), dependants=index)
+
+
+def _laid(overlays: Mapping[str, c.Overlay]) -> dict[str, tuple[c.Overlay, ...]]:
+    """The overlays of each set, the one for the larger area first, of one area the older first."""
+    laid: dict[str, tuple[c.Overlay, ...]] = {}
+    for overlay in sorted(overlays.values(), key=lambda o: (len(o.unit), o.valid_from, o.code)):
+        laid[overlay.set_code] = (*laid.get(overlay.set_code, ()), overlay)
+    return laid
 
 
 def _ordered(rows: Mapping[Pair, c.Item], sets: Mapping[str, c.CriteriaSet]) -> tuple[Pair, ...]:

@@ -13,6 +13,7 @@ from chassis.errors import Said
 from chassis.units import LEVELS
 from services.indicators.criteria import definitions
 from services.indicators.criteria import rules as c
+from services.indicators.criteria.areas import Area, overlapping
 from services.indicators.criteria.documents import Document, Fault, Place
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -23,6 +24,9 @@ KINDS: dict[str, tuple[str, ...]] = {
                 "to_dan_pho"),
 }  # fmt: skip
 """The kinds of units a level may have."""
+
+COUNTED = ("commune", "village")
+"""The levels whose units have things of their own to count: facts lie at a village or a commune."""
 
 
 @dataclass
@@ -44,6 +48,7 @@ def among(names: Collection[str], most: int = 40) -> Said | str:
 
 
 NONE = Said("chưa có mục nào")
+ANYWHERE = Said("mọi nơi")
 
 
 def unknown_measure(code: str, names: Collection[str]) -> Said:
@@ -81,9 +86,18 @@ def _both(code: str, key: str) -> Said:
     return Said("{code}: nêu “{key}” cả ở khóa riêng và trong prefer, hoặc không nêu ở đâu cả", code=code, key=key)
 
 
+def _not_counted(code: str, level: str) -> Said:
+    return Said(
+        "{code}: chỉ thôn và xã mới được đếm từng đối tượng (counted), cấp {level} thì không: hãy cộng lên bằng below",
+        code=code, level=level,
+    )  # fmt: skip
+
+
 def _measure(document: Document, raw: dict[str, Any], place: Place, known: Known) -> Iterator[Fault]:
     for key, part in raw.get("counted", {}).items():
         yield from _counted(document, key, part, (*place, "counted", key), known)
+    if "counted" in raw and raw["level"] not in COUNTED:
+        yield document.fault((*place, "counted"), _not_counted(raw["code"], raw["level"]))
     if ("counted" in raw["prefer"]) != ("counted" in raw):
         yield document.fault((*place, "prefer"), _both(raw["code"], "counted"))
     if ("below" in raw["prefer"]) != ("below" in raw):
@@ -135,6 +149,11 @@ def not_below(code: str, lower: str, level: str) -> Said:
     return Said("{code} thuộc cấp {lower}, không nằm dưới cấp {level}", code=code, lower=lower, level=level)
 
 
+def not_there(code: str, area: Area, beyond: str | Said) -> Said:
+    listed = ", ".join(area.paths)
+    return Said("{code} chỉ áp dụng cho {area}, không áp dụng cho {beyond}", code=code, area=listed, beyond=beyond)
+
+
 @dataclass
 class Rows:
     """What the rules of one document are judged by: its rows' level and kinds, and everything known."""
@@ -143,6 +162,8 @@ class Rows:
     level: str
     kinds: tuple[str, ...]
     known: Known
+    area: Area | None = None
+    """Where the rows hold; None where that is not to be seen from the documents (a unit named by its code alone)."""
 
     def faults(self, rule: dict[str, Any], place: Place) -> Iterator[Fault]:
         """Of one rule and all its parts."""
@@ -186,6 +207,12 @@ class Rows:
         codes = [item["code"] for item in other["items"]]
         if named["item"] not in codes:
             yield self.document.fault(place, no_row(named["set"], named["item"], codes))
+        there = definitions.area(other)
+        if self.area is None or not there.paths:
+            return
+        beyond = [path for path in self.area.paths if not there.holds(path)]
+        if beyond or not self.area.paths:
+            yield self.document.fault(place, not_there(named["set"], there, ", ".join(beyond) or ANYWHERE))
 
     def _children(self, named: dict[str, str], place: Place) -> Iterator[Fault]:
         yield from self._other(named, place)
@@ -225,7 +252,7 @@ class Rows:
         if "by" in rule:
             yield from self._by(rule, (*place, "by"))
         bounded = "ratio" in rule and not getattr(self.known.measures.get(rule["ratio"]), "unbounded", False)
-        yield from _values(self.document, rule, place, bounded or "children" in rule)
+        yield from values(self.document, rule, place, bounded or "children" in rule)
 
     def _by(self, rule: dict[str, Any], place: Place) -> Iterator[Fault]:
         by = rule["by"]
@@ -247,7 +274,8 @@ class Rows:
             yield self.document.fault(place, said)
 
 
-def _values(document: Document, rule: dict[str, Any], place: Place, bounded: bool) -> Iterator[Fault]:
+def values(document: Document, rule: dict[str, Any], place: Place, bounded: bool) -> Iterator[Fault]:
+    """Of the targets of a rule; `bounded`: a share of a whole, which cannot exceed it."""
     by = rule.get("by", {})
     values: list[tuple[Place, Any]] = [(("target",), rule["target"])] if "target" in rule else []
     values += [(("by", "cases", state), value) for state, value in by.get("cases", {}).items()]
@@ -273,14 +301,30 @@ def sets(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
             said = Said("tệp khác đã quy định bộ {code}: {file}", code=data["set"], file=defined[data["set"]])
             yield document.fault(("set",), said)
         defined.setdefault(data["set"], document.name)
-        yield from _validity(document)
+        yield from validity(document)
         yield from _kinds(document, data.get("kinds", ()), data["level"], ("kinds",))
+        yield from _area(document)
         groups = [group["code"] for group in data.get("groups", ())]
         for index, code in enumerate(groups):
             if code in groups[:index]:
                 yield document.fault(("groups", index, "code"), Said("hai nhóm cùng mã {code}", code=code))
-        rows = Rows(document, data["level"], tuple(data.get("kinds", ())), known)
-        yield from _items(rows, set(), groups)
+        rows = Rows(document, data["level"], tuple(data.get("kinds", ())), known, definitions.area(data))
+        yield from items(rows, set(), groups)
+
+
+def _area(document: Document) -> Iterator[Fault]:
+    """Of the units a set names. Whether they exist is not to be seen here: a running service knows it (`applying`)."""
+    paths, level = document.data.get("applies_to", {}).get("units", ()), document.data["level"]
+    for place, other in overlapping(paths):
+        said = Said("{unit} đã nằm trong {other}, được nêu ở cùng danh sách", unit=paths[place], other=other)
+        yield document.fault(("applies_to", "units", place), said)
+    for place, path in enumerate(paths):
+        if path.count("/") > LEVELS.index(level):
+            yield document.fault(("applies_to", "units", place), too_low(path, level))
+
+
+def too_low(path: str, level: str) -> Said:
+    return Said("{unit} thuộc cấp dưới cấp {level} nên không có đơn vị nào của bộ này ở đó", unit=path, level=level)
 
 
 def _kinds(document: Document, kinds: Sequence[str], level: str, place: Place) -> Iterator[Fault]:
@@ -291,14 +335,16 @@ def _kinds(document: Document, kinds: Sequence[str], level: str, place: Place) -
             yield document.fault((*place, index), said)
 
 
-def _validity(document: Document) -> Iterator[Fault]:
+def validity(document: Document) -> Iterator[Fault]:
+    """Of the first day and the first day after."""
     start, end = document.data["valid_from"], document.data.get("valid_to")
     if end is not None and end <= start:
         said = Said("kết thúc ngày {end}, không sau ngày đầu tiên {start}", end=end, start=start)
         yield document.fault(("valid_to",), said)
 
 
-def _items(rows: Rows, taken: set[str], groups: Collection[str]) -> Iterator[Fault]:
+def items(rows: Rows, taken: set[str], groups: Collection[str]) -> Iterator[Fault]:
+    """Of the rows of a document; `taken` are codes it may not use again."""
     seen = set(taken)
     for index, item in enumerate(rows.document.data.get("items", ())):
         if item["code"] in seen:
@@ -308,95 +354,3 @@ def _items(rows: Rows, taken: set[str], groups: Collection[str]) -> Iterator[Fau
             said = Said("không có nhóm {code} (được dùng: {allowed})", code=item["group"], allowed=among(groups))
             yield rows.document.fault(("items", index, "group"), said)
         yield from rows.faults(item["rule"], ("items", index, "rule"))
-
-
-def overlays(documents: Sequence[Document], known: Known) -> Iterator[Fault]:
-    """Of every overlay against the set it lies on."""
-    defined: dict[str, str] = {}
-    added: dict[str, set[str]] = {}
-    # A suspension may name a row that an overlay adds, its own or one of the units above or below.
-    adding: dict[str, dict[str, Any]] = {}
-    for document in documents:
-        for item in document.data.get("items", ()):
-            adding.setdefault(document.data["on"], {}).setdefault(item["code"], item["rule"])
-    for document in documents:
-        data = document.data
-        if data["overlay"] in defined:
-            file = defined[data["overlay"]]
-            yield document.fault(
-                ("overlay",), Said("tệp khác đã quy định lớp phủ {code}: {file}", code=data["overlay"], file=file)
-            )
-        defined.setdefault(data["overlay"], document.name)
-        yield from _validity(document)
-        base = known.sets.get(data["on"])
-        if base is None:
-            yield document.fault(("on",), unknown_set(data["on"], known.sets))
-            continue
-        own = {item["code"] for item in base["items"]}
-        rows = Rows(document, base["level"], tuple(base.get("kinds", ())), known)
-        yield from _items(rows, own | added.setdefault(data["on"], set()), [g["code"] for g in base.get("groups", ())])
-        added[data["on"]] |= {item["code"] for item in data.get("items", ())}
-        rules = {item["code"]: item["rule"] for item in base["items"]}
-        for index, target in enumerate(data.get("targets", ())):
-            yield from _target(rows, target, rules, ("targets", index))
-        for index, order in enumerate(data.get("suspend", ())):
-            yield from _order(rows, order, adding.get(data["on"], {}) | rules, ("suspend", index))
-
-
-def _row(rows: Rows, named: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
-    if named["item"] not in rules:
-        yield rows.document.fault((*place, "item"), no_row(rows.document.data["on"], named["item"], rules))
-    elif "measure" in named:
-        read = set(c.measures_of(definitions.rule(rules[named["item"]])))
-        if named["measure"] not in read:
-            said = Said(
-                "dòng {item} không đọc chỉ số {code} (được dùng: {allowed})",
-                item=named["item"], code=named["measure"], allowed=among(read),
-            )  # fmt: skip
-            yield rows.document.fault((*place, "measure"), said)
-
-
-def _target(rows: Rows, target: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
-    faults = list(_row(rows, target, rules, place))
-    yield from faults
-    if faults:
-        return
-    rule = rules[target["item"]]
-    if "measure" in target:
-        rule = _part(rule, target["measure"])
-    kind = next((k for k in ("ratio", "flag", "children", "count") if k in rule), None)
-    if kind is None:
-        yield rows.document.fault(
-            place, Said("dòng có nhiều điều kiện: nêu measure để biết mục tiêu của điều kiện nào")
-        )
-    elif kind == "flag":
-        if "target" in target:
-            yield rows.document.fault(
-                (*place, "target"), Said("dòng có/không không có giá trị: chỉ cần nêu tên là được chấm")
-            )
-    elif "target" not in target:
-        yield rows.document.fault(place, Said("mục tiêu của {kind} cần cả operator và target", kind=kind))
-    elif (kind == "count" or bool(rule.get("count") is True)) != isinstance(target["target"], int):
-        said = Said("count so với số nguyên, ratio so với tỷ lệ như 80%")
-        yield rows.document.fault((*place, "target"), said)
-    else:
-        bounded = kind != "ratio" or not getattr(rows.known.measures.get(rule["ratio"]), "unbounded", False)
-        yield from _values(rows.document, target, place, bounded)
-
-
-def _part(rule: dict[str, Any], measure: str) -> dict[str, Any]:
-    """The condition of a rule that reads the measure."""
-    if measure in (rule.get("ratio"), rule.get("flag"), rule.get("count")):
-        return rule
-    for key in ("all", "any", "of"):
-        for part in rule.get(key, ()):
-            found = _part(part, measure)
-            if found:
-                return found
-    return {}
-
-
-def _order(rows: Rows, order: dict[str, Any], rules: Mapping[str, Any], place: Place) -> Iterator[Fault]:
-    yield from _row(rows, order, rules, place)
-    if "from" in order and "to" in order and order["to"] <= order["from"]:
-        yield rows.document.fault((*place, "to"), Said("kết thúc trước khi bắt đầu"))

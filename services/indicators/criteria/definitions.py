@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
 from typing import Any
 
 from services.indicators.criteria import rules as c
+from services.indicators.criteria.areas import EVERYWHERE, Area
 
 
 def fraction(text: str) -> Fraction:
@@ -138,6 +140,12 @@ def _basis(data: dict[str, str]) -> c.LegalBasis:
 NEEDED: dict[str, int | None] = {"all": None, "any": 1}
 
 
+def area(data: Mapping[str, Any]) -> Area:
+    """Where the set of a document holds."""
+    paths = tuple(data.get("applies_to", {}).get("units", ()))
+    return Area(paths) if paths else EVERYWHERE
+
+
 def criteria_set(data: dict[str, Any]) -> c.CriteriaSet:
     return c.CriteriaSet(
         code=data["set"],
@@ -148,6 +156,7 @@ def criteria_set(data: dict[str, Any]) -> c.CriteriaSet:
         valid_to=_day(data.get("valid_to")),
         items=tuple(map(_item, data["items"])),
         kinds=tuple(data.get("kinds", ())),
+        area=area(data),
         auxiliary=data.get("auxiliary", False),
         unofficial=data.get("unofficial", False),
         needed=NEEDED[data["needs"]],

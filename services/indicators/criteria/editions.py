@@ -9,16 +9,16 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import now
-from services.indicators.criteria import documents, library
+from services.indicators.criteria import documents, library, whereabouts
 from services.indicators.criteria.catalogue import Catalogue
-from services.indicators.criteria.documents import Document
+from services.indicators.criteria.documents import BadDefinition, Document
 
 CHANNEL = "indicators_criteria"
 """PostgreSQL notifies here when another catalogue is in force."""
@@ -36,6 +36,12 @@ _ON_A_DAY = sa.text("""
     SELECT DISTINCT ON (kind, code, origin) kind, code, origin, content, withdrawn FROM criteria_edition
     WHERE applied_at <= :at OR (origin = 'shipped' AND version = 1)
     ORDER BY kind, code, origin, version DESC
+""")
+_FIRST_LATER = sa.text("""
+    SELECT kind, code, content FROM criteria_edition
+    WHERE origin = 'applied' AND version = 1 AND applied_at > :at
+      AND (CAST(:known_at AS timestamptz) IS NULL OR applied_at <= :known_at)
+    ORDER BY applied_at, kind, code
 """)
 _NEWEST = sa.text("""
     SELECT DISTINCT ON (kind, code) kind, code, version, digest, withdrawn FROM criteria_edition
@@ -108,11 +114,11 @@ async def refresh(tx: AsyncSession) -> bool:
         newest, held = await number(tx), library.catalogue()
         if held.number == newest:
             return False
-        fresh = library.build(await in_force(tx), newest)
+        fresh = await whereabouts.placed(tx, library.build(await in_force(tx), newest))
         if library.catalogue() is held:
             break
         # Another task of this process put one in meanwhile, and perhaps a newer one than we have read.
-    if fresh.version == held.version:
+    if _same(fresh, held):
         library.install(replace(held, number=newest))
         return False
     library.install(fresh)
@@ -128,28 +134,79 @@ async def still(tx: AsyncSession, catalogue: Catalogue) -> None:
     if await number(tx) == catalogue.number:
         return
     await refresh(tx)
-    if library.catalogue().version != catalogue.version:
+    if not _same(library.catalogue(), catalogue):
         raise CatalogueChanged
 
+
+def _same(one: Catalogue, other: Catalogue) -> bool:
+    """Whether they judge alike: the same documents, whose overlays hold for the same units."""
+    return one.version == other.version and one.overlays == other.overlays
+
+
+Name = tuple[str, str]
+"""The kind and the code of a document."""
 
 _AT: dict[tuple[str, ...], Catalogue] = {}
 
 
 async def as_of(tx: AsyncSession, at: datetime) -> Catalogue:
     """The catalogue that was in force at an instant; before the first edition, the first one there was."""
-    chosen: dict[tuple[str, str], str] = {}
+    chosen, _ = await _on(tx, at)
+    return await _kept(tx, chosen, []) if chosen else library.catalogue()
+
+
+async def asked(tx: AsyncSession, at: datetime, day: date, known_at: datetime | None = None) -> Catalogue:
+    """The catalogue that a question about an instant is judged by, of which `day` is the day in Việt Nam.
+
+    That is what was in force then. A document that came later, and had no edition at all by then, counts with its first
+    one from its `valid_from`, as facts do that were recorded late; `known_at` leaves out what was applied after it.
+    """
+    chosen, named = await _on(tx, min(at, known_at) if known_at else at)
+    if not chosen:
+        return library.catalogue()
+    late = [
+        documents.parsed(name_of(row.kind, row.code), row.content)
+        for row in await tx.execute(_FIRST_LATER, {"at": at, "known_at": known_at})
+        if (row.kind, row.code) not in named
+    ]
+    begun = [one for one in late if one.kind == "measures" or one.data["valid_from"] <= day.isoformat()]
+    return await _kept(tx, chosen, begun)
+
+
+async def _on(tx: AsyncSession, at: datetime) -> tuple[dict[Name, str], set[Name]]:
+    """What stood at an instant, and what had an edition by then even if it was withdrawn."""
+    chosen: dict[Name, str] = {}
+    named: set[Name] = set()
     for row in await tx.execute(_ON_A_DAY, {"at": at}):
+        named.add((row.kind, row.code))
         # `applied` sorts before `shipped`, so an applied edition that stands is found first.
         if not row.withdrawn:
             chosen.setdefault((row.kind, row.code), row.content)
-    if not chosen:
-        return library.catalogue()
-    key = tuple(digest(text) for _, text in sorted(chosen.items()))
+    return chosen, named
+
+
+async def _kept(tx: AsyncSession, chosen: dict[Name, str], late: list[Document]) -> Catalogue:
+    key = (*(digest(text) for _, text in sorted(chosen.items())), "", *(digest(one.text) for one in late))
     if key not in _AT:
+        stood = [documents.parsed(name_of(*named), text) for named, text in chosen.items()]
         while len(_AT) >= 8:
             del _AT[next(iter(_AT))]
-        _AT[key] = library.build([documents.parsed(name_of(*named), text) for named, text in chosen.items()])
-    return _AT[key]
+        _AT[key] = _built(stood, late)
+    return await whereabouts.placed(tx, _AT[key])
+
+
+def _built(stood: list[Document], late: list[Document]) -> Catalogue:
+    """What stood, with those of the later documents that fit it.
+
+    One that lies on a later edition of another, for instance on a row that was not there then, does not.
+    """
+    while late:
+        try:
+            return library.build([*stood, *late])
+        except BadDefinition as error:
+            bad = {fault.file for fault in error.faults}
+            late = [one for one in late if one.name not in bad] if bad & {one.name for one in late} else []
+    return library.build(stood)
 
 
 async def newest(tx: AsyncSession, origin: str) -> dict[tuple[str, str], Newest]:

@@ -121,7 +121,8 @@ def _children(rule: c.ChildrenRule, below: Outcome) -> Outcome:
     if rule.operator == "=":
         if open_ones == 0:
             return Outcome("met" if holds(least, "=", target) else "unmet", shown)
-        reachable = holds(most, ">=", target) and not holds(least, ">", target)
+        wanted = target * whole_of
+        reachable = wanted.denominator == 1 and least.numerator <= wanted <= most.numerator
         return Outcome("no_data" if reachable else "unmet", shown)
     if holds(least, rule.operator, target):
         return Outcome("met", shown)

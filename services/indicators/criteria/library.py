@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chassis.errors import Said
 from services.indicators.criteria import catalogue as c
-from services.indicators.criteria import checks, definitions, documents
+from services.indicators.criteria import checks, definitions, documents, overlaying
 from services.indicators.criteria.documents import BadDefinition as BadDefinition
 from services.indicators.criteria.documents import Document
 from services.indicators.criteria.documents import Fault as Fault
@@ -36,7 +36,7 @@ def build(found: Sequence[Document], number: int = 0) -> c.Catalogue:
     faults = [
         *checks.measures(of_measures, known),
         *checks.sets(of_sets, known),
-        *checks.overlays(of_overlays, known),
+        *overlaying.overlays(of_overlays, known),
     ]
     if faults:
         raise BadDefinition(faults)

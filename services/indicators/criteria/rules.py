@@ -6,12 +6,13 @@ Types only, for the modules that make them; everybody else takes them from `crit
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import Literal
 
 from chassis.units import Unit
+from services.indicators.criteria.areas import EVERYWHERE, Area
 
 Operator = Literal[">", ">=", "="]
 MeasureKind = Literal["ratio", "flag", "count", "state"]
@@ -65,12 +66,13 @@ class Counted:
     when: Selection | None = None
     at_least: int = 1
     known_by: frozenset[str] = frozenset()
+    attributes: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Every attribute whose facts are counted, without the register."""
 
-    @property
-    def attributes(self) -> frozenset[str]:
-        """Every attribute whose facts are counted, without the register."""
+    def __post_init__(self) -> None:
         picked = (s.attribute for s in (self.numerator, self.denominator, self.when) if s is not None)
-        return self.known_by | frozenset(picked)
+        # Worked out once: it is asked for at every figure.
+        object.__setattr__(self, "attributes", self.known_by | frozenset(picked))
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class CriteriaSet:
-    """A set of criteria for the units of one level and (where `kinds` are named) of these kinds.
+    """A set of criteria for the units of one level within an area and (where `kinds` are named) of these kinds.
 
     `needed` items must be met, None: all. An `auxiliary` set is no official set but conditions others look at. An
     `unofficial` one rests on no document of an authority: it is there to compare with.
@@ -338,6 +340,7 @@ class CriteriaSet:
     valid_to: date | None
     items: tuple[Item, ...]
     kinds: tuple[str, ...] = ()
+    area: Area = EVERYWHERE
     auxiliary: bool = False
     unofficial: bool = False
     needed: int | None = None
@@ -349,8 +352,15 @@ class CriteriaSet:
         return next((i for i in self.items if i.code == code), None)
 
     def applies_to(self, level: str, kind: str) -> bool:
-        """Whether the set is meant for units of that level and kind."""
+        """Whether the set is meant for units of that level and kind, wherever they are."""
         return level == self.level and (not self.kinds or kind in self.kinds)
+
+    def judges(self, unit: Unit) -> bool:
+        """Whether the unit is one that the set is meant for: its level, its kind, and where it lies."""
+        if unit.level != self.level or (self.kinds and unit.kind not in self.kinds):
+            return False
+        area = self.area
+        return area is EVERYWHERE or area.holds(unit.path)
 
     def holds_on(self, day: date) -> bool:
         """Whether the set counts for judgements of that day."""
@@ -370,7 +380,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Suspension:
-    """A row (or only its conditions that read `measure`) that is not judged on some days, within some units."""
+    """A row (or only its conditions that read `measure`) that is not judged on some days, within some units.
+
+    `place` as that of an overlay.
+    """
 
     item: str
     reason: Text
@@ -379,10 +392,11 @@ class Suspension:
     unit: str | None = None
     starts_on: date | None = None
     ends_on: date | None = None
+    place: Area | None = None
 
     def holds(self, unit: Unit, day: date) -> bool:
         return (
-            (self.unit is None or self.unit in unit.codes)
+            (self.unit is None or _lies_in(unit, self.unit, self.place))
             and (self.starts_on is None or self.starts_on <= day)
             and (self.ends_on is None or day < self.ends_on)
         )
@@ -390,7 +404,10 @@ class Suspension:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What a unit lays over a set for itself and everything below: targets, rows of its own, suspensions."""
+    """What a unit lays over a set for itself and everything below: targets, rows of its own, suspensions.
+
+    `place` is where the unit lies whose code was given out again elsewhere; None where the code alone says it.
+    """
 
     code: str
     set_code: str
@@ -402,7 +419,16 @@ class Overlay:
     targets: tuple[Target, ...] = ()
     items: tuple[Item, ...] = ()
     suspensions: tuple[Suspension, ...] = ()
+    place: Area | None = None
+
+    def covers(self, unit: Unit) -> bool:
+        """Whether the unit is the one it is for, or lies below that."""
+        return _lies_in(unit, self.unit, self.place)
 
     def holds(self, unit: Unit, day: date) -> bool:
         """Whether it counts for this unit on that day."""
-        return self.unit in unit.codes and self.valid_from <= day and (self.valid_to is None or day < self.valid_to)
+        return self.valid_from <= day and (self.valid_to is None or day < self.valid_to) and self.covers(unit)
+
+
+def _lies_in(unit: Unit, code: str, place: Area | None) -> bool:
+    return code in unit.codes if place is None else place.holds(unit.path)

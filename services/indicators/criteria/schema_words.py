@@ -32,6 +32,10 @@ def schema_words(error: Any) -> Said:
     """A finding of `jsonschema` in words."""
     rule, allowed = error.validator, error.validator_value
     value = _shown(error.instance)
+    # How it is written says more to a person than the pattern it has to fit.
+    examples = ", ".join(error.schema.get("examples", ())) if isinstance(error.schema, dict) else ""
+    if examples and rule in ("pattern", "type"):
+        return Said("{value} không đúng dạng (viết như {examples})", value=value, examples=examples)
     if rule == "enum":
         listed = ", ".join(map(str, allowed))
         return Said("{value} không có trong danh sách (được dùng: {allowed})", value=value, allowed=listed)

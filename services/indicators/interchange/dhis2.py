@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
 from typing import Any, Literal
 
@@ -22,10 +22,12 @@ from chassis.db import new_id, now
 from chassis.errors import Forbidden
 from chassis.text import has_control
 from chassis.units import VIETNAM, Unit
+from services.indicators.answers import origins
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Figure, Ratio, Value
 from services.indicators.calculation.model import columns, figure_of
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.areas import sql_holds
 from services.indicators.sources import intake
 from services.indicators.sources.intake import Observed
 
@@ -70,11 +72,15 @@ class Exported:
     measure: str
     figure: Figure
     at: datetime
+    cause: str
+    document: str = ""
+    """What the figure rests on, where whoever reported it named something; DHIS2 calls it the comment."""
 
 
-_FIGURES = """
-    SELECT u.code, i.item_code, i.flag, i.numerator, i.denominator, {at} AS at FROM unit u {figures}
+_FIGURES = f"""
+    SELECT u.code, i.item_code, i.flag, i.numerator, i.denominator, {{at}} AS at, i.cause FROM unit u {{figures}}
     WHERE (u.path = :path OR (:below AND u.path LIKE :under)) AND u.level = :level
+      AND {sql_holds("u")}
       AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
     ORDER BY u.code, i.item_code LIMIT :most
 """
@@ -88,7 +94,8 @@ _THEN = sa.text(
     _FIGURES.format(
         at="i.at",
         figures="""JOIN LATERAL (
-            SELECT DISTINCT ON (h.item_code) h.item_code, h.flag, h.numerator, h.denominator, h.at FROM change h
+            SELECT DISTINCT ON (h.item_code) h.item_code, h.flag, h.numerator, h.denominator, h.at, h.cause
+            FROM change h
             WHERE h.unit = u.code || '@' || u.valid_from AND h.set_code = :set_code AND h.at < :until
             ORDER BY h.item_code, h.id DESC
         ) i ON true""",
@@ -119,6 +126,7 @@ async def export(
         "below": below,
         "level": criteria.level,
         "set_code": criteria.code,
+        "areas": criteria.area.patterns,
         "day": (min(until, clock).astimezone(VIETNAM)).date(),
         "most": MAX_VALUES,
     }
@@ -130,8 +138,9 @@ async def export(
         figure = figure_of(row.flag, row.numerator, row.denominator)
         if code is None or figure is None or catalogue.measures[code].period not in (None, kind_of(period)):
             continue
-        found.setdefault((row.code, code), Exported(row.code, code, figure, row.at))
-    return list(found.values())
+        found.setdefault((row.code, code), Exported(row.code, code, figure, row.at, row.cause))
+    documents = await origins.behind(tx, {one.cause for one in found.values()})
+    return [replace(one, document=documents.get(one.cause, "")) for one in found.values()]
 
 
 def data_values(found: Iterable[Exported], period: str) -> list[dict[str, Any]]:
@@ -154,6 +163,7 @@ def data_values(found: Iterable[Exported], period: str) -> list[dict[str, Any]]:
                 "value": value,
                 "lastUpdated": one.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
                 "followup": False,
+                **({"comment": one.document} if one.document else {}),
             }
             for combo, value in parts
         ]

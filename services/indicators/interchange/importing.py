@@ -1,7 +1,7 @@
 """Owns file imports as they are kept, and how one is applied.
 
-A file becomes a preview in `previewing`; the way back is `undoing`. Applying hands the values of the preview to
-`intake.submit` in batches within one transaction: all of them count, or none.
+A file becomes a preview in `previewing`; the way back is `undoing`; `underway` says how far one is. Applying hands the
+values of the preview to `intake.submit` in batches within one transaction: all of them count, or none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, Literal
@@ -26,7 +26,9 @@ from chassis.units import VIETNAM, Unit
 from services.indicators.calculation.engine import Ratio, Value
 from services.indicators.calculation.model import columns as as_columns
 from services.indicators.criteria import catalogue as c
-from services.indicators.interchange import layout, spreadsheets
+from services.indicators.interchange import layout, spreadsheets, underway
+from services.indicators.interchange.reading import FileRefused
+from services.indicators.interchange.underway import Tell
 from services.indicators.sources import intake
 from services.indicators.sources.intake import Observed
 
@@ -37,9 +39,7 @@ AT_ONCE = 1_000
 MAX_FAULTS = 1_000
 """Faults that are kept with their place; all are counted."""
 
-
 Mode = Literal["all", "valid"]
-Progress = Callable[[int, int], Awaitable[None]]
 
 
 class UnknownImport(NotFound):
@@ -142,7 +142,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """One import as it is kept. `document` is the file itself; counts are of values, not of rows."""
+    """One import as it is kept. `document` is the file itself; counts are of values, not of rows.
+
+    `refusal` says why the file cannot be read at all: a `reason` of layout.FILE_FAULTS and its `params`.
+    """
 
     id: uuid.UUID
     document: uuid.UUID
@@ -166,6 +169,7 @@ class Import:
     applied_at: datetime | None
     undone_by: str | None
     undone_at: datetime | None
+    refusal: dict[str, Any] | None
     name: str
     media_type: str
     size: int
@@ -205,14 +209,11 @@ _APPLIED = sa.text("""
     UPDATE import SET state = 'applied', mode = :mode, accepted = :accepted, faults = faults + :late, actor = NULL,
         applied_by = :by, applied_at = :at WHERE id = :id
 """)
-_PROGRESS = sa.text("SELECT done FROM import_progress WHERE import = :id")
-_TOLD = sa.text("""
-    INSERT INTO import_progress (import, done, total) VALUES (:id, :done, :total)
-    ON CONFLICT (import) DO UPDATE SET done = excluded.done, total = excluded.total, at = now()
-""")
 _REFUSED = sa.text("""
-    UPDATE import SET actor = NULL, state = CASE state WHEN 'undoing' THEN 'applied' ELSE 'refused' END
-    WHERE id = :id AND state IN ('queued', 'undoing')
+    UPDATE import SET actor = NULL,
+        state = CASE state WHEN 'undoing' THEN 'applied' WHEN 'reading' THEN 'unreadable' ELSE 'refused' END,
+        refusal = CASE state WHEN 'reading' THEN CAST(:refusal AS jsonb) END
+    WHERE id = :id AND state IN ('reading', 'queued', 'undoing')
 """)
 
 
@@ -311,6 +312,9 @@ async def lock(tx: AsyncSession, import_id: uuid.UUID, state: str) -> None:
 async def confirm(tx: AsyncSession, me: Principal, import_id: uuid.UUID, mode: Mode, catalogue: c.Catalogue) -> str:
     """Apply a preview, or leave a large one to the background; returns the state: applied or queued."""
     one = await get(tx, me, import_id)
+    if one.state != "previewed":
+        # Before the lock: who works on one in the background keeps it for long.
+        raise ImportDone
     await lock(tx, import_id, "previewed")
     if mode == "all" and one.faults:
         raise ImportFaulty(count=one.faults)
@@ -329,7 +333,7 @@ async def enqueue(tx: AsyncSession, me: Principal, one: Import, state: str, mode
     values = {"id": one.id, "state": state, "mode": mode, "actor": orjson.dumps(actor).decode()}
     await tx.execute(_QUEUE, values)
     # An undo does not begin where the import ended.
-    await tell(tx, one.id, 0, one.valid)
+    await underway.tell(tx, one.id, 0, one.valid)
 
 
 def actor_of(one: Import) -> Principal:
@@ -339,7 +343,7 @@ def actor_of(one: Import) -> Principal:
 
 
 async def apply(
-    tx: AsyncSession, me: Principal, one: Import, mode: str, catalogue: c.Catalogue, progress: Progress | None = None
+    tx: AsyncSession, me: Principal, one: Import, mode: str, catalogue: c.Catalogue, progress: Tell | None = None
 ) -> None:
     """Make the values of a preview count, within `tx`; raises ImportOutdated where `mode` is all and one no longer may.
 
@@ -378,17 +382,12 @@ def _late(entry: Entry, reason: str) -> Fault:
 
 
 async def refuse(tx: AsyncSession, import_id: uuid.UUID, error: Exception) -> None:
-    """What waited in the background cannot be done: nothing of an import counts, nothing of an undo happened."""
-    await tx.execute(_REFUSED, {"id": import_id})
+    """What waited in the background cannot be done: nothing of an import counts, nothing of an undo happened.
+
+    Of a file that cannot be read the reason is kept.
+    """
+    reason, params = (error.reason, error.params) if isinstance(error, FileRefused) else ("failed", {})
+    refusal = orjson.dumps({"reason": reason, "params": params}).decode()
+    await tx.execute(_REFUSED, {"id": import_id, "refusal": refusal})
     if isinstance(error, ImportOutdated):
         await add_faults(tx, import_id, [_late(error.entry, error.reason)], MAX_FAULTS)
-
-
-async def progress(tx: AsyncSession, one: Import) -> int:
-    """How many values of what runs in the background are done."""
-    return int((await tx.execute(_PROGRESS, {"id": one.id})).scalar_one_or_none() or 0)
-
-
-async def tell(tx: AsyncSession, import_id: uuid.UUID, done: int, total: int) -> None:
-    """Say how far an import is; in a transaction of its own, since the import's is not committed before its end."""
-    await tx.execute(_TOLD, {"id": import_id, "done": done, "total": total})

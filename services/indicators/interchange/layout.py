@@ -17,7 +17,7 @@ GUIDE = "Hướng dẫn"
 YES, NO = "có", "không"
 
 FILE_FAULTS: dict[str, str] = {
-    "another_kind": "Tệp này không phải bảng tính XLSX hoặc CSV. Hãy dùng mẫu tải từ trang này.",
+    "another_kind": "Tệp này không phải bảng tính XLSX hoặc CSV. Hãy dùng mẫu tải từ trang nhập số liệu.",
     "old_or_locked": "Tệp .xls cũ hoặc tệp đặt mật khẩu không đọc được. Hãy lưu lại thành XLSX không có mật khẩu.",
     "macros": "Tệp có macro (XLSM) không được nhận. Hãy lưu lại thành XLSX.",
     "broken": "Tệp bị hỏng nên không đọc được. Hãy mở, lưu lại rồi gửi lại.",
@@ -29,10 +29,13 @@ FILE_FAULTS: dict[str, str] = {
     "too_many_values": "Tệp có hơn {most} số liệu. Hãy chia thành nhiều tệp.",
     "not_utf8": "Tệp CSV không ghi bằng mã UTF-8 (dòng {line}). Khi lưu, hãy chọn “CSV UTF-8”.",
     "nul": "Tệp CSV có ký tự NUL ở dòng {line} nên không đọc.",
-    "no_heading": "Không thấy dòng tiêu đề có cột [unit]. Hãy dùng mẫu tải từ trang này.",
+    "no_heading": "Không thấy dòng tiêu đề có cột [unit]. Hãy dùng mẫu tải từ trang nhập số liệu.",
     "column_twice": "Hai cột mang cùng mã [{key}] (ô {cell}).",
     "no_values": "Tệp không có số liệu nào.",
     "too_slow": "Tệp quá phức tạp nên không đọc xong trong {seconds} giây.",
+    "set_gone": "Bộ chỉ tiêu của tệp không còn nữa. Hãy chọn bộ khác rồi gửi lại.",
+    "unit_gone": "Đơn vị mã {unit} không còn nữa. Hãy gửi tệp cho đơn vị kế tiếp.",
+    "failed": "Hệ thống gặp lỗi khi đọc tệp này. Xin gửi lại; nếu vẫn vậy, hãy báo người quản trị.",
 }
 """Why a file as a whole is refused."""
 

@@ -29,6 +29,8 @@ class Asked:
 
 def levels(unit: Unit, criteria: c.CriteriaSet, catalogue: c.Catalogue) -> list[str]:
     """The levels of a set for which a file can be handed in for this unit, the set's own first."""
+    if not criteria.area.touches(unit.path):
+        return []
     first = LEVELS.index(unit.level)
     return [one for one in layout.levels(criteria, catalogue) if LEVELS.index(one) >= first]
 

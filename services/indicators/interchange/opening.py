@@ -13,15 +13,20 @@ from services.indicators.interchange.xlsx import Workbook
 
 def read(data: bytes, wanted: str) -> Sheet:
     """The sheet to import: the one called `wanted`, else the first; raises Unreadable, also while rows are taken."""
+    return Workbook(data).sheet(wanted) if suffix_of(data) == ".xlsx" else _csv(data)
+
+
+def suffix_of(data: bytes) -> str:
+    """What a file is by its first bytes, whatever its name says: .xlsx or .csv; raises Unreadable."""
     if data.startswith(b"PK\x03\x04"):
-        return Workbook(data).sheet(wanted)
+        return ".xlsx"
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise Unreadable("old_or_locked")
     if data.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK", b"{\\rtf", b"\x1f\x8b", b"Rar!")):
         raise Unreadable("another_kind")
     if data.lstrip()[:100].lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         raise Unreadable("another_kind")
-    return _csv(data)
+    return ".csv"
 
 
 def _csv(data: bytes) -> Sheet:

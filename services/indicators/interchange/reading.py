@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ from typing import Any, ClassVar
 import orjson
 
 from chassis.errors import DomainError, Kind
-from services.indicators.interchange import layout
+from services.indicators.interchange import layout, opening
+from services.indicators.interchange.spreadsheets import Unreadable
 
 MAX_BYTES = 25 * 1024 * 1024
 """Largest file, in bytes."""
-READ_SECONDS = 50
-"""Longest time a file is read, however busy the machine: a request holds its transaction meanwhile."""
+READ_SECONDS = 300
+"""Longest time a file is read, however busy the machine; what it may cost is bound by `interpreting`."""
 _ROOT = Path(__file__).parents[3]
 _TURNS = asyncio.Semaphore(2)
 """Two files are read at a time in one process of the service."""
@@ -49,18 +51,26 @@ class Found:
     """What `interpreting` makes of a file: all but the values, and the values as lines of JSON."""
 
     head: dict[str, Any]
-    lines: Sequence[bytes]
+    lines: io.BytesIO
 
     def batches(self) -> Iterator[list[dict[str, Any]]]:
-        """The values in the order of the file, some hundreds at a time."""
+        """The values in the order of the file, some hundreds at a time; to be gone through once."""
         for line in self.lines:
             yield orjson.loads(line)
 
 
-async def read(plan: Sequence[layout.Column], data: bytes) -> Found:
-    """The values and faults of a file; raises FileTooLarge and FileRefused."""
+def suffix_of(data: bytes) -> str:
+    """What a file is by its size and first bytes: .xlsx or .csv; raises FileTooLarge and FileRefused."""
     if len(data) > MAX_BYTES:
         raise FileTooLarge(field="file")
+    try:
+        return opening.suffix_of(data)
+    except Unreadable as refusal:
+        raise FileRefused(refusal.reason, **refusal.params) from refusal
+
+
+async def read(plan: Sequence[layout.Column], data: bytes) -> Found:
+    """The values and faults of a file that `suffix_of` let through; raises FileRefused."""
     columns = [
         {
             "key": column.key,
@@ -75,11 +85,11 @@ async def read(plan: Sequence[layout.Column], data: bytes) -> Found:
     request = orjson.dumps({"columns": columns, "sheet": layout.SHEET})
     async with _TURNS:
         out = await _run(len(request).to_bytes(4, "big") + request + data)
-    head, *rest = out.splitlines()
-    found: dict[str, Any] = orjson.loads(head)
+    lines = io.BytesIO(out)
+    found: dict[str, Any] = orjson.loads(lines.readline())
     if "refused" in found:
         raise FileRefused(found["refused"], **found["params"])
-    return Found(found, rest)
+    return Found(found, lines)
 
 
 async def _run(request: bytes) -> bytes:

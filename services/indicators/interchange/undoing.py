@@ -24,7 +24,8 @@ from services.indicators.calculation.engine import Fact
 from services.indicators.calculation.model import code_of, columns, fact_of
 from services.indicators.criteria import catalogue as c
 from services.indicators.interchange import importing
-from services.indicators.interchange.importing import AT_ONCE, Entry, Import, Progress
+from services.indicators.interchange.importing import AT_ONCE, Entry, Import, ImportDone
+from services.indicators.interchange.underway import Tell
 from services.indicators.sources.evidence import root
 
 _CURRENT = """
@@ -63,6 +64,8 @@ def import_of(cause: str) -> uuid.UUID | None:
 async def request(tx: AsyncSession, me: Principal, import_id: uuid.UUID, catalogue: c.Catalogue) -> str:
     """Undo an import, or leave a large one to the background; returns the state: undone or undoing."""
     one = await importing.get(tx, me, import_id)
+    if one.state != "applied":
+        raise ImportDone
     await importing.lock(tx, import_id, "applied")
     if one.accepted > AT_ONCE:
         await importing.enqueue(tx, me, one, "undoing", one.mode)
@@ -72,7 +75,7 @@ async def request(tx: AsyncSession, me: Principal, import_id: uuid.UUID, catalog
 
 
 async def undo(
-    tx: AsyncSession, me: Principal, one: Import, catalogue: c.Catalogue, progress: Progress | None = None
+    tx: AsyncSession, me: Principal, one: Import, catalogue: c.Catalogue, progress: Tell | None = None
 ) -> None:
     """Take back what an import set, within `tx`."""
     restored, kept, done = 0, 0, 0

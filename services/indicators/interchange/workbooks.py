@@ -11,9 +11,9 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
-from chassis.units import Unit
+from chassis.units import VIETNAM, Unit
 from services.indicators.interchange import layout
 from services.indicators.interchange.layout import Column
 
@@ -21,7 +21,8 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CSV = "text/csv; charset=utf-8"
 MOST_OF_A_SHEET_NAME = 31
 
-Cell = str | int | None
+Cell = str | int | datetime | None
+"""A time is that of the clock in Việt Nam, to the second and without a zone, as spreadsheet programs have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,11 @@ class Table:
     name: str
     heading: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+
+
+def clock(at: datetime) -> datetime:
+    """An instant as a cell."""
+    return at.astimezone(VIETNAM).replace(tzinfo=None, microsecond=0)
 
 
 def spelled(text: str) -> str:

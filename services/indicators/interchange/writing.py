@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 from openpyxl import Workbook
@@ -29,7 +30,7 @@ def xlsx_of(table: Table) -> bytes:
         sheet.column_dimensions[get_column_letter(at)].width = width
     sheet.append([_heading(sheet, text) for text in table.heading])
     for row in table.rows:
-        sheet.append([_text(sheet, cell) if isinstance(cell, str) else cell for cell in row])
+        sheet.append([_cell(sheet, cell) for cell in row])
     return _saved(book)
 
 
@@ -52,6 +53,16 @@ def _text(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet, text)
     # The library takes a text that begins with "=" for a formula.
     cell.data_type = "s"
+    return cell
+
+
+def _cell(sheet: Any, value: Cell) -> Any:
+    if isinstance(value, str):
+        return _text(sheet, value)
+    if not isinstance(value, datetime):
+        return value
+    cell = WriteOnlyCell(sheet, value)
+    cell.number_format = "dd/mm/yyyy hh:mm"
     return cell
 
 

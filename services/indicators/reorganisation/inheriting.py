@@ -171,9 +171,9 @@ def joined(successor: str, code: str, parts: Sequence[Part], continued: bool, ca
     if counted and len(counted) < len(parts) and troubles <= {"unknown", "entities", ""}:
         troubles.add("mixed")
     given = [part.given for part in parts if part.given is not None]
-    value = _together(given)
-    reason = next((trouble for trouble in TROUBLES if trouble in troubles), "")
     measure = catalogue.measures.get(code)
+    value = _together(given, adding=measure is None or measure.carry != "renew")
+    reason = next((trouble for trouble in TROUBLES if trouble in troubles), "")
     last = max((part for part in parts if part.given is not None), key=lambda p: _ends(p.period), default=parts[0])
     origin = last.origin if continued or last.predecessor == successor else _weakest(measure)
     if not reason and origin is None:
@@ -181,11 +181,11 @@ def joined(successor: str, code: str, parts: Sequence[Part], continued: bool, ca
     return Carried(successor, code, value, reason, tuple(parts), last.period, origin)
 
 
-def _together(given: Sequence[Value]) -> Value | None:
-    """Numbers added up; a yes/no or a trait that all agree on."""
+def _together(given: Sequence[Value], *, adding: bool) -> Value | None:
+    """Numbers added up; a yes/no, a trait, or a number that no adding makes sense of, where all agree on it."""
     if not given:
         return None
-    if any(isinstance(one, bool | str) for one in given):
+    if not adding or any(isinstance(one, bool | str) for one in given):
         return given[0] if len(set(given)) == 1 else None
     return apportioning.added([one for one in given if isinstance(one, Ratio | int)])
 

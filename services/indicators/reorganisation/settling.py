@@ -6,7 +6,7 @@ Entering another figure is an entry like any other (`commands.enter`), after whi
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, ClassVar
@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import audit
 from chassis.auth import STAFF, VIEWERS, Principal
 from chassis.db import now
-from chassis.errors import DomainError, Kind, NotFound
+from chassis.errors import DomainError, Kind, Malformed, NotFound
+from chassis.paging import decode_cursor
 from chassis.units import Unit
 from services.indicators import commands
 from services.indicators.calculation.engine import Origin
@@ -85,10 +86,26 @@ _ANSWERED = """
     EXISTS (SELECT FROM fact f WHERE f.unit = s.unit AND f.attribute = s.measure AND f.source <> 'succession'
         AND NOT f.withdrawn AND f.observed_at >= CAST(s.effective_on AS timestamp) AT TIME ZONE 'Asia/Ho_Chi_Minh')
 """
+_WAITS = f"s.status = 'open' AND (s.path = :path OR s.path LIKE :below) AND NOT {_ANSWERED}"
+# Those of one unit stand together: who settles them has its papers on the table.
 _OPEN = sa.text(f"""
-    {_COLUMNS} WHERE s.status = 'open' AND (s.path = :path OR s.path LIKE :below)
-      AND (CAST(:after AS uuid) IS NULL OR s.id > :after) AND NOT {_ANSWERED}
-    ORDER BY s.id LIMIT :most
+    {_COLUMNS} WHERE {_WAITS} AND (CAST(:reason AS text) IS NULL OR s.reason = :reason)
+      AND (CAST(:after_path AS text) IS NULL OR (s.path, s.measure, s.id) > (:after_path, :after_measure, :after_id))
+    ORDER BY s.path, s.measure, s.id LIMIT :most
+""")
+_COUNTS = sa.text(f"SELECT s.reason, count(*) AS n FROM settlement s WHERE {_WAITS} GROUP BY s.reason")
+_HEIRS = sa.text("""
+    SELECT s.predecessor, s.successor, u.code, u.name,
+        (s.numerator || '/' || s.denominator) AS share
+    FROM succession s LEFT JOIN unit u
+      ON u.code = split_part(s.successor, '@', 1) AND u.valid_from = CAST(split_part(s.successor, '@', 2) AS date)
+    WHERE s.predecessor = ANY(CAST(:keys AS text[])) AND s.successors > 1
+    ORDER BY s.predecessor, s.successor
+""")
+_HAVE = sa.text("""
+    SELECT DISTINCT ON (unit) unit, state, numerator, denominator FROM fact
+    WHERE unit = ANY(CAST(:keys AS text[])) AND attribute = :measure AND NOT withdrawn
+    ORDER BY unit, observed_at DESC, sequence DESC
 """)
 _ONE = sa.text(f"{_COLUMNS} WHERE s.id = :id FOR UPDATE OF s")
 _DECIDE = sa.text("""
@@ -104,13 +121,61 @@ def _settlement(row: Any) -> Settlement:
     )  # fmt: skip
 
 
+Place = tuple[str, str, uuid.UUID]
+"""Where a question stands in the list: path of its unit, measure, id."""
+
+
+def place_of(after: str | None) -> Place | None:
+    """The place in the list behind which a page begins; raises Malformed."""
+    cursor = decode_cursor(after, 3)
+    try:
+        return (str(cursor[0]), str(cursor[1]), uuid.UUID(str(cursor[2]))) if cursor else None
+    except ValueError as error:
+        raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
+
+
 async def waiting(
-    tx: AsyncSession, me: Principal, unit: Unit, *, limit: int, after: uuid.UUID | None = None
+    tx: AsyncSession, me: Principal, unit: Unit, *, limit: int, after: Place | None = None, reason: str | None = None
 ) -> list[Settlement]:
-    """What waits to be settled at a unit and below it, oldest first; up to `limit` + 1."""
+    """What waits to be settled at a unit and below it (for one reason), unit by unit; up to `limit` + 1."""
     me.require(VIEWERS, unit.path)
-    values = {"path": unit.path, "below": f"{unit.path}/%", "after": after, "most": limit + 1}
+    place = dict(zip(("after_path", "after_measure", "after_id"), after or (None, None, None), strict=True))
+    values = {"path": unit.path, "below": f"{unit.path}/%", "reason": reason, "most": limit + 1, **place}
     return [_settlement(row) for row in await tx.execute(_OPEN, values)]
+
+
+async def counts(tx: AsyncSession, me: Principal, unit: Unit) -> dict[str, int]:
+    """How many questions wait at a unit and below it, by reason, the weightiest reason first."""
+    me.require(VIEWERS, unit.path)
+    rows = await tx.execute(_COUNTS, {"path": unit.path, "below": f"{unit.path}/%"})
+    found = {row.reason: int(row.n) for row in rows}
+    return {reason: found[reason] for reason in REASONS if reason in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Heir:
+    """One of several units that a former unit was split among; `share` as its document says it, None: nobody said."""
+
+    key: str
+    code: str
+    name: str
+    share: str | None
+
+
+async def heirs(tx: AsyncSession, former: Collection[str]) -> dict[str, list[Heir]]:
+    """Who shared each of the former units (by key) that were split; those that went over whole are left out."""
+    found: dict[str, list[Heir]] = {}
+    for row in await tx.execute(_HEIRS, {"keys": sorted(former)}):
+        code = row.code or code_of(row.successor)
+        found.setdefault(row.predecessor, []).append(Heir(row.successor, code, row.name or code, row.share))
+    return found
+
+
+async def figures_of(tx: AsyncSession, keys: Collection[str], measure: str) -> dict[str, Value]:
+    """What was last said of a measure for each of some units, by key."""
+    rows = await tx.execute(_HAVE, {"keys": sorted(keys), "measure": measure})
+    said = {row.unit: restore(row.state, row.numerator, row.denominator) for row in rows}
+    return {key: value for key, value in said.items() if value is not None}
 
 
 async def _take(tx: AsyncSession, me: Principal, settlement: uuid.UUID) -> Settlement:

@@ -26,7 +26,7 @@ from services.indicators.criteria import library
 from services.indicators.shapes import entries, reasons, schemas
 from services.indicators.shapes.words import cause_words
 from services.indicators.sources import evidence
-from services.indicators.sources.intake import Observed
+from services.indicators.sources.intake import Observed, unit_then
 
 api = ApiRouter(prefix="/api/v1", tags=["indicators"])
 
@@ -99,7 +99,11 @@ async def get_overview(
     )
 
 
-@api.get("/units/{code}/sets/{set_code}", response_model=schemas.SheetOut)
+@api.get(
+    "/units/{code}/sets/{set_code}",
+    response_model=schemas.SheetOut,
+    responses={200: {"model": schemas.SourcedSheetOut | schemas.SheetOut}},
+)
 async def get_sheet(
     tx: Tx,
     response: Response,
@@ -108,7 +112,8 @@ async def get_sheet(
     as_of: AsOf = None,
     known_at: KnownAt = None,
     lang: Lang = "vi",
-) -> schemas.SheetOut:
+    sources: Annotated[bool, Query(description="Also who says each value, and by which document.")] = False,
+) -> schemas.SheetOut | Response:
     """How a unit stands with a set, now or on another day: unit, set, overlays, suspensions and facts of that day.
 
     The header `xaso-answered-from` says whether a sheet of the past was judged anew from `facts` or, for units with
@@ -116,10 +121,21 @@ async def get_sheet(
     """
     criteria = queries.criteria_set(library.catalogue(), set_code)
     if not as_of and not known_at:
-        return schemas.sheet_out(await queries.sheet(tx, code, criteria), lang)
+        sheet = await queries.sheet(tx, code, criteria)
+        if not sources:
+            return schemas.sheet_out(sheet, lang)
+        return _sourced(schemas.sourced_out(sheet, lang, await asking.sources(tx, sheet)))
     past = await asking.past(tx, code, set_code, as_of, known_at)
     response.headers["xaso-answered-from"] = past.basis
-    return schemas.sheet_out(past.sheet, lang)
+    if not sources:
+        return schemas.sheet_out(past.sheet, lang)
+    named = await asking.sources(tx, past.sheet, as_of, known_at)
+    return _sourced(schemas.sourced_out(past.sheet, lang, named), {"xaso-answered-from": past.basis})
+
+
+def _sourced(sheet: schemas.SourcedSheetOut, headers: dict[str, str] | None = None) -> Response:
+    """Written by itself: the sheet without sources, which is asked for all the time, is then checked as one model."""
+    return Response(sheet.model_dump_json(), media_type="application/json", headers=headers)
 
 
 @api.get("/units/{code}/sets/{set_code}/items/{item_code}/explanation", response_model=reasons.ExplanationOut)
@@ -190,11 +206,12 @@ async def changes(
 @api.post("/observations", status_code=201, response_model=entries.ObservationOut)
 async def enter_observation(tx: Tx, me: Me, body: entries.ObservationIn, response: Response) -> entries.ObservationOut:
     """One figure entered by an officer of the unit, with what proves it. 200 where it was there before."""
-    unit = await units.get(tx, body.unit)
+    at = body.observed_at or now()
+    unit = await unit_then(tx, me, body.unit, at)
     observed = Observed(
         id=body.id or str(new_id()),
         unit=unit.code,
-        observed_at=body.observed_at or now(),
+        observed_at=at,
         value=value_of(body.value),
         measure=body.measure,
         period=body.period,

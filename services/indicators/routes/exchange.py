@@ -6,7 +6,7 @@ import uuid
 from typing import Annotated, Any, Literal
 
 from fastapi import File, Form, Query, Request, Response, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chassis import units
 from chassis.auth import STAFF
@@ -104,6 +104,9 @@ async def keep_document(
     )
 
 
+Scheme = Annotated[Literal["code", "CODE"], Query(description="Identifiers are codes.")]
+
+
 @exchange.get("/dataValueSets", response_model=None)
 async def get_data_value_set(
     tx: Tx,
@@ -111,6 +114,9 @@ async def get_data_value_set(
     period: Annotated[str, Query(max_length=10)],
     org_unit: Annotated[str, Query(alias="orgUnit", max_length=40)],
     children: Annotated[bool, Query(description="Also the units below.")] = False,
+    id_scheme: Annotated[Scheme, Query(alias="idScheme")] = "code",
+    org_unit_id_scheme: Annotated[Scheme, Query(alias="orgUnitIdScheme")] = "code",
+    data_element_id_scheme: Annotated[Scheme, Query(alias="dataElementIdScheme")] = "code",
 ) -> dict[str, Any]:
     """Figures of a set as DHIS2's data value set (identifiers are codes), at the end of a period or as they stand."""
     catalogue = library.catalogue()
@@ -143,6 +149,12 @@ class DataValueIn(BaseModel):
     comment: Paragraph(1500) = ""  # type: ignore[valid-type]  # Paragraph makes a type.
     deleted: bool = False
 
+    @field_validator("value", mode="before")
+    @classmethod
+    def _spelled(cls, value: Any) -> Any:
+        """A yes or no of JSON is the word DHIS2 keeps of it."""
+        return str(value).lower() if isinstance(value, bool) else value
+
 
 class DataValueSetIn(BaseModel):
     model_config = ConfigDict(extra="ignore", populate_by_name=True, coerce_numbers_to_str=True)
@@ -150,9 +162,6 @@ class DataValueSetIn(BaseModel):
     period: Id = ""  # type: ignore[valid-type]  # Line makes a type.
     org_unit: Id = Field(default="", alias="orgUnit")  # type: ignore[valid-type]  # Line makes a type.
     data_values: list[DataValueIn] = Field(alias="dataValues", max_length=dhis2.MAX_VALUES)
-
-
-Scheme = Annotated[Literal["code", "CODE"], Query(description="Identifiers are codes.")]
 
 
 @exchange.post("/dataValueSets", response_model=None, max_body=16 * MiB)

@@ -21,26 +21,35 @@ from chassis.paging import After, Limit, decode_cursor, encode_cursor, page_of
 from chassis.web import ApiRouter, Me, MiB, Sessions, Tx
 from services.indicators.answers import queries
 from services.indicators.criteria import library
-from services.indicators.interchange import importing, offering, previewing, reading, undoing
+from services.indicators.interchange import importing, offering, previewing, reading, underway, undoing
 from services.indicators.interchange.importing import Import
+from services.indicators.interchange.underway import Progress
 from services.indicators.routes.api import Lang
 from services.indicators.routes.exchange import UnitCode
 from services.indicators.settings import Settings
-from services.indicators.views.imports import RUNNING, fault_view
+from services.indicators.views.imports import RUNNING, fault_view, refusal_words
 
 imports = ApiRouter(prefix="/api/v1", tags=["indicators"])
 
 Level = Literal["province", "district", "commune", "village"]
-State = Literal["previewed", "queued", "applied", "refused", "undoing", "undone"]
+State = Literal["reading", "unreadable", "discarded", "previewed", "queued", "applied", "refused", "undoing", "undone"]
 TOLD_SECONDS = 1.0
 """Time between two looks at how far an import is."""
 
 
 class ProgressOut(BaseModel):
-    """How many of the values of a running import or undo are done."""
+    """How many values are done of what is being read, applied or undone."""
 
     done: int
-    total: int
+    total: int = Field(description="0 while a file is being opened: how many it holds is not known yet.")
+    stopping: bool = Field(description="Somebody put it aside; it ends within seconds.")
+
+
+class RefusalOut(BaseModel):
+    """Why a file cannot be read at all."""
+
+    reason: str = Field(description="A stable code.")
+    detail: str = Field(description="The same in words.")
 
 
 class ImportOut(BaseModel):
@@ -51,7 +60,7 @@ class ImportOut(BaseModel):
     set: str
     level: Level
     name: str
-    state: State = Field(description="queued and undoing end by themselves: see `progress`.")
+    state: State = Field(description="reading, queued and undoing end by themselves: see `progress`.")
     mode: Literal["all", "valid"] | None
     rows: int
     valid: int = Field(description="Values that are right.")
@@ -59,7 +68,8 @@ class ImportOut(BaseModel):
     accepted: int = Field(description="Values that were set.")
     restored: int = Field(description="Values that an undo set back.")
     kept: int = Field(description="Values that an undo left, since something newer had replaced them.")
-    progress: ProgressOut | None = Field(description="Of an import or undo under way.")
+    progress: ProgressOut | None = Field(description="Of a reading, import or undo under way.")
+    refusal: RefusalOut | None = Field(description="Of an unreadable file.")
     same_as: uuid.UUID | None = Field(description="An earlier import of the very same file.")
     document: str = Field(description="Where the file can be had.")
     digest: str = Field(description="SHA-256 of the file.")
@@ -132,10 +142,13 @@ class ApplyIn(BaseModel):
     )
 
 
-async def _out(tx: Tx, one: Import) -> ImportOut:
-    progress = None
+async def _out(tx: Tx, one: Import, lang: str = "vi") -> ImportOut:
+    progress, refusal = None, None
     if one.state in RUNNING:
-        progress = ProgressOut(done=await importing.progress(tx, one), total=one.valid)
+        told = await underway.progress(tx, one.id)
+        progress = ProgressOut(done=told.done, total=told.total, stopping=told.stop)
+    if one.refusal is not None:
+        refusal = RefusalOut(reason=one.refusal["reason"], detail=refusal_words(one, translator(lang)))
     twin = await importing.same_file(tx, one) if one.state == "previewed" else None
     return ImportOut(
         id=one.id,
@@ -143,7 +156,7 @@ async def _out(tx: Tx, one: Import) -> ImportOut:
         set=one.set_code,
         level=one.level,  # type: ignore[arg-type]  # pydantic checks that it is one of the four.
         name=one.name,
-        state=one.state,  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
+        state=one.state,  # type: ignore[arg-type]  # pydantic checks that it is one of them.
         mode=one.mode,  # type: ignore[arg-type]  # as above.
         rows=one.rows,
         valid=one.valid,
@@ -152,6 +165,7 @@ async def _out(tx: Tx, one: Import) -> ImportOut:
         restored=one.restored,
         kept=one.kept,
         progress=progress,
+        refusal=refusal,
         same_as=twin.id if twin is not None else None,
         document=f"/indicators/documents/{one.document}",
         digest=one.digest.hex(),
@@ -164,8 +178,14 @@ async def _out(tx: Tx, one: Import) -> ImportOut:
     )
 
 
-@imports.post("/imports", status_code=201, response_model=ImportOut, max_body=26 * MiB)
+_TAKEN: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImportOut, "description": "The file is large and read in the background: see `progress`."}
+}
+
+
+@imports.post("/imports", status_code=201, response_model=ImportOut, responses=_TAKEN, max_body=26 * MiB)
 async def create_import(
+    response: Response,
     tx: Tx,
     me: Me,
     unit: Annotated[str, Form(max_length=40)],
@@ -173,17 +193,25 @@ async def create_import(
     file: Annotated[UploadFile, File()],
     level: Annotated[Level | None, Form()] = None,
 ) -> ImportOut:
-    """Read a file (XLSX or CSV after the template, 25 MB) for a unit and what lies below it; nothing counts yet."""
+    """Take a file (XLSX or CSV after the template, 25 MB) for a unit and what lies below it; nothing counts yet.
+
+    What it would do is told at once, of a large one (256 KiB, 1,000 values) where `Location` says, once it was read.
+    """
     catalogue = library.catalogue()
     asked = await offering.asked(tx, me, unit, queries.criteria_set(catalogue, set), level, catalogue)
     data = await file.read(reading.MAX_BYTES + 1)
     sent = previewing.Upload(asked.unit, asked.criteria, asked.level, file.filename or "", data)
-    made = await previewing.preview(tx, me, sent, catalogue)
+    made, state = await previewing.hand_in(tx, me, sent, catalogue)
+    response.headers["location"] = f"/indicators/api/v1/imports/{made}"
+    if state == "reading":
+        response.status_code = 202
     return await _out(tx, await importing.get(tx, me, made))
 
 
 @imports.get("/imports", response_model=ImportsOut)
-async def list_imports(tx: Tx, me: Me, unit: UnitCode, limit: Limit = 50, after: After = None) -> ImportsOut:
+async def list_imports(
+    tx: Tx, me: Me, unit: UnitCode, limit: Limit = 50, after: After = None, lang: Lang = "vi"
+) -> ImportsOut:
     """Imports for a unit and everything below it, newest first; for its staff."""
     here = await units.get(tx, unit)
     me.require(STAFF, here.path)
@@ -194,13 +222,13 @@ async def list_imports(tx: Tx, me: Me, unit: UnitCode, limit: Limit = 50, after:
         raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
     found = await importing.listed(tx, here, limit=limit, before=before)
     page = page_of(found, limit, key=lambda one: (str(one.id),))
-    return ImportsOut(items=[await _out(tx, one) for one in page.items], next=page.next)
+    return ImportsOut(items=[await _out(tx, one, lang) for one in page.items], next=page.next)
 
 
 @imports.get("/imports/{import_id}", response_model=ImportOut)
-async def get_import(tx: Tx, me: Me, import_id: uuid.UUID) -> ImportOut:
+async def get_import(tx: Tx, me: Me, import_id: uuid.UUID, lang: Lang = "vi") -> ImportOut:
     """How an import stands, and how far one under way is."""
-    return await _out(tx, await importing.get(tx, me, import_id))
+    return await _out(tx, await importing.get(tx, me, import_id), lang)
 
 
 def _number(after: str | None) -> int:
@@ -288,6 +316,19 @@ async def apply_import(tx: Tx, me: Me, import_id: uuid.UUID, body: ApplyIn, resp
     return await _out(tx, await importing.get(tx, me, import_id))
 
 
+_STOPPING: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImportOut, "description": "It is just being read; the reading stops within seconds."}
+}
+
+
+@imports.post("/imports/{import_id}/discard", response_model=ImportOut, responses=_STOPPING)
+async def discard_import(tx: Tx, me: Me, import_id: uuid.UUID, response: Response) -> ImportOut:
+    """Put a preview aside, also while its file is still being read."""
+    if await previewing.put_aside(tx, me, import_id) == "reading":
+        response.status_code = 202
+    return await _out(tx, await importing.get(tx, me, import_id))
+
+
 @imports.post("/imports/{import_id}/undo", response_model=ImportOut, responses=_ACCEPTED)
 async def undo_import(tx: Tx, me: Me, import_id: uuid.UUID, response: Response) -> ImportOut:
     """Take back what an import set, unless something newer replaced it."""
@@ -312,15 +353,15 @@ async def _progress(sessions: Sessions, import_id: uuid.UUID, heartbeat_seconds:
     while True:
         async with sessions.read() as tx:
             one = await importing.find(tx, import_id)
-            done = await importing.progress(tx, one) if one.state in RUNNING else one.valid
-        told = {"state": one.state, "done": done, "total": one.valid}
+            far = await underway.progress(tx, one.id) if one.state in RUNNING else Progress(one.valid, one.valid)
+        told = {"state": one.state, "done": far.done, "total": far.total}
         if told != said:
-            yield server_events.event(told, id=done)
+            yield server_events.event(told, id=far.done)
             said, at = told, time.monotonic()
         elif time.monotonic() - at > heartbeat_seconds:
             yield server_events.SILENCE
             at = time.monotonic()
         if one.state not in RUNNING:
-            yield server_events.event(told, id=done, name="end")
+            yield server_events.event(told, id=far.done, name="end")
             return
         await asyncio.sleep(TOLD_SECONDS)

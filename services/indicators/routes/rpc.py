@@ -20,10 +20,10 @@ from services.indicators.answers import asof, queries
 from services.indicators.answers.live import Live
 from services.indicators.answers.standing import Moment
 from services.indicators.calculation.engine import Ratio, Value
+from services.indicators.calculation.evaluation import value_of
 from services.indicators.calculation.model import Change
 from services.indicators.criteria import editions, library
 from services.indicators.routes import rpc_inquiries
-from services.indicators.routes.rpc_inquiries import value_of
 from services.indicators.settings import Settings
 from services.indicators.shapes.schemas import target_out
 from services.indicators.sources import intake, rejections, streams
@@ -220,9 +220,10 @@ class ComplianceService(stubs.ComplianceServiceServicer):
                 at = request.as_of.ToDatetime(tzinfo=UTC)
             except (ValueError, OverflowError) as error:
                 raise Malformed(field="as_of", message_="Thời điểm không đọc được.") from error
-            catalogue = await editions.as_of(rpc.tx(), at)
+            moment = Moment(at)
+            catalogue = await editions.asked(rpc.tx(), moment.instant, moment.day)
             criteria = queries.criteria_set(catalogue, request.set)
-            sheet = (await asof.sheet(rpc.tx(), request.unit, criteria, Moment(at), catalogue)).sheet
+            sheet = (await asof.sheet(rpc.tx(), request.unit, criteria, moment, catalogue)).sheet
         else:
             criteria = queries.criteria_set(library.catalogue(), request.set)
             sheet = await queries.sheet(rpc.tx(), request.unit, criteria)

@@ -13,25 +13,16 @@ from chassis.errors import Invalid, Malformed
 from chassis.units import VIETNAM
 from services.indicators.answers import asking, history, queries, whatif
 from services.indicators.answers.needs import Entity, Need
+from services.indicators.calculation.evaluation import value_of
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
-from services.indicators.criteria.figures import Outcome, Ratio, Summary, Value
+from services.indicators.criteria.figures import Outcome, Summary
 from services.indicators.criteria.least import Least
 from services.indicators.shapes import supposing
 from services.indicators.shapes.schemas import target_out
 
 LARGEST_PAGE = 200
 DEFAULT_PAGE = 50
-
-
-def value_of(value: Value | None) -> pb.Value | None:
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return pb.Value(flag=value)
-    if isinstance(value, Ratio):
-        return pb.Value(ratio=pb.Ratio(numerator=value.numerator, denominator=value.denominator))
-    return pb.Value(state=value) if isinstance(value, str) else pb.Value(count=value)
 
 
 async def what_if(tx: AsyncSession, me: Principal, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
@@ -65,6 +56,8 @@ def _change(one: pb.SupposedChange) -> dict[str, Any]:
             found |= {"set": one.below.set, "item": one.below.item}
         case "thing":
             found |= {"attribute": one.thing.attribute, "entity": one.thing.entity}
+        case "new_things":
+            found["new_things"] = _new_things(one.new_things)
     match one.WhichOneof("value"):
         case "ratio":
             found["value"] = {"numerator": one.ratio.numerator, "denominator": one.ratio.denominator}
@@ -79,6 +72,14 @@ def _change(one: pb.SupposedChange) -> dict[str, Any]:
         case "gone":
             found["gone"] = one.gone
     return found
+
+
+def _new_things(new: pb.NewThings) -> dict[str, Any]:
+    stated: list[dict[str, Any]] = []
+    for one in new.attributes:
+        kind = one.WhichOneof("value")
+        stated.append({"attribute": one.attribute, **({"value": {kind: getattr(one, kind)}} if kind else {})})
+    return {"kind": new.kind, "count": new.count, "unit": new.unit or None, "attributes": stated}
 
 
 def _target(one: pb.SupposedTarget) -> dict[str, Any]:

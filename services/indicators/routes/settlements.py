@@ -11,20 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chassis import units
 from chassis.db import new_id, now
-from chassis.errors import Malformed
-from chassis.paging import After, Limit, decode_cursor, page_of
+from chassis.paging import After, Limit, page_of
 from chassis.text import Line, Paragraph
 from chassis.web import ApiRouter, Me, Tx
 from services.indicators.calculation.model import code_of
 from services.indicators.criteria import library
 from services.indicators.criteria.figures import Ratio, Value
 from services.indicators.reorganisation import settling
-from services.indicators.shapes.entries import EvidenceIn
+from services.indicators.shapes.entries import EvidenceIn, ValueIn
 from services.indicators.shapes.reasons import value_out
 from services.indicators.shapes.schemas import CountValue, FigureOut, FlagValue, RatioValue, StateValue
 from services.indicators.sources.intake import Observed
 
 settlements = ApiRouter(prefix="/api/v1", tags=["indicators"])
+
+
+Reason = Literal["renew", "no_share", "not_shared", "entities", "mixed", "unknown", "not_open"]
 
 
 class PartOut(BaseModel):
@@ -44,7 +46,7 @@ class SettlementOut(BaseModel):
     measure: str
     change_set: str
     effective_on: date
-    reason: Literal["renew", "no_share", "not_shared", "entities", "mixed", "unknown", "not_open"]
+    reason: Reason
     proposal: FigureOut | StateValue | None = Field(description="What can be accepted; null: a figure must be entered.")
     parts: list[PartOut]
     status: Literal["open", "accepted", "entered", "dismissed"]
@@ -86,23 +88,25 @@ class DismissIn(BaseModel):
 
 class EnterIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    value: RatioValue | FlagValue | CountValue | StateValue
+    value: ValueIn
     period: Line(10, 0) = ""  # type: ignore[valid-type]  # Line makes a type.
     evidence: EvidenceIn
 
 
 @settlements.get("/settlements", response_model=SettlementsOut)
 async def list_settlements(
-    tx: Tx, me: Me, unit: Annotated[str, Query(max_length=40)], limit: Limit = 50, after: After = None
+    tx: Tx,
+    me: Me,
+    unit: Annotated[str, Query(max_length=40)],
+    reason: Reason | None = None,
+    limit: Limit = 50,
+    after: After = None,
 ) -> SettlementsOut:
-    """What waits to be settled at a unit and below it, oldest first."""
-    cursor = decode_cursor(after, 1)
-    try:
-        last = uuid.UUID(str(cursor[0])) if cursor else None
-    except ValueError as error:
-        raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
-    rows = await settling.waiting(tx, me, await units.get(tx, unit), limit=limit, after=last)
-    page = page_of(rows, limit, key=lambda row: (str(row.id),))
+    """What waits to be settled at a unit and below it, unit by unit; of one `reason` where it is named."""
+    rows = await settling.waiting(
+        tx, me, await units.get(tx, unit), limit=limit, after=settling.place_of(after), reason=reason
+    )
+    page = page_of(rows, limit, key=lambda row: (row.path, row.measure, str(row.id)))
     return SettlementsOut(items=[settlement_out(row) for row in page.items], next=page.next)
 
 

@@ -125,10 +125,20 @@ class OverlayOut(BaseModel):
     suspends: list[OverlaySuspensionOut]
 
 
+class AreaOut(BaseModel):
+    """Units and everything below them, each by its path of codes from the province down."""
+
+    units: list[str]
+
+
+APPLIES_TO = "Where the set holds; null: everywhere."
+
+
 class SetOut(BaseModel):
     set: str
     title: TextOut
     level: str
+    applies_to: AreaOut | None = Field(description=APPLIES_TO)
     legal_basis: LegalBasisOut
     valid_from: date
     valid_to: date | None
@@ -147,6 +157,7 @@ class SetSummaryOut(BaseModel):
     set: str
     title: TextOut
     level: str
+    applies_to: AreaOut | None = Field(description=APPLIES_TO)
     legal_basis: LegalBasisOut
     valid_from: date
     valid_to: date | None
@@ -164,6 +175,10 @@ def _text(text: c.Text) -> TextOut:
 def _basis(of: c.CriteriaSet | c.Overlay) -> LegalBasisOut:
     basis = of.legal_basis
     return LegalBasisOut(number=basis.number, date=basis.date, issuer=basis.issuer, title=basis.title)
+
+
+def _area(criteria: c.CriteriaSet) -> AreaOut | None:
+    return AreaOut(units=list(criteria.area.paths)) if criteria.area.paths else None
 
 
 def rule_json(rule: c.Rule) -> dict[str, Any]:
@@ -215,6 +230,7 @@ def set_summary(criteria: c.CriteriaSet) -> SetSummaryOut:
         set=criteria.code,
         title=_text(criteria.title),
         level=criteria.level,
+        applies_to=_area(criteria),
         legal_basis=_basis(criteria),
         valid_from=criteria.valid_from,
         valid_to=criteria.valid_to,
@@ -234,6 +250,7 @@ def set_out(criteria: c.CriteriaSet, catalogue: c.Catalogue) -> SetOut:
         legal_basis=_basis(criteria),
         valid_from=criteria.valid_from,
         valid_to=criteria.valid_to,
+        applies_to=_area(criteria),
         kinds=list(criteria.kinds),
         auxiliary=criteria.auxiliary,
         needs="all" if criteria.needed is None else "any",

@@ -3,14 +3,55 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from chassis.text import Line, Paragraph
 from services.indicators.shapes.reasons import SuspensionBrief
 from services.indicators.shapes.schemas import CountValue, FlagValue, RatioValue, StateValue
+
+
+class StateGiven(StateValue):
+    """The name of a state as somebody enters it."""
+
+    model_config = ConfigDict(extra="forbid")
+    state: Line(80)  # type: ignore[valid-type]  # Line makes a type.
+
+
+_KINDS = {"numerator": "ratio", "denominator": "ratio", "flag": "flag", "count": "count", "state": "state"}
+
+
+def _kind_of(given: Any) -> str | None:
+    """The kind of value that is meant, by its first key: faults are told of that one and not of all four."""
+    names = given if isinstance(given, Mapping) else getattr(given, "__dict__", {})
+    return next((kind for name, kind in _KINDS.items() if name in names), None)
+
+
+ValueIn = Annotated[
+    Annotated[RatioValue, Tag("ratio")]
+    | Annotated[FlagValue, Tag("flag")]
+    | Annotated[CountValue, Tag("count")]
+    | Annotated[StateGiven, Tag("state")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="figure_kind",
+        custom_error_message="Giá trị là một trong: numerator và denominator, flag, count, state.",
+    ),
+]
+"""A figure as JSON gives it."""
+
+ThingValueIn = Annotated[
+    Annotated[FlagValue, Tag("flag")] | Annotated[StateGiven, Tag("state")],
+    Discriminator(
+        _kind_of,
+        custom_error_type="thing_kind",
+        custom_error_message="Giá trị của một đối tượng là một trong: flag, state.",
+    ),
+]
+"""What is known of a single thing, as JSON gives it."""
 
 
 class EvidenceIn(BaseModel):
@@ -34,7 +75,7 @@ class ObservationIn(BaseModel):
     unit: Line(40)  # type: ignore[valid-type]  # Line makes a type.
     measure: Line(80)  # type: ignore[valid-type]  # Line makes a type.
     period: Line(10, 0) = ""  # type: ignore[valid-type]  # Line makes a type.
-    value: RatioValue | FlagValue | CountValue | StateValue | None = None
+    value: ValueIn | None = None
     observed_at: AwareDatetime | None = None
     evidence: EvidenceIn
     withdrawn: bool = False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.units import Unit
+from services.indicators.answers.origins import Origin
 from services.indicators.answers.queries import Row, Sheet, UnitStandings
 from services.indicators.calculation.engine import Figure, Ratio
 from services.indicators.criteria import catalogue as c
@@ -97,6 +98,17 @@ class PartSuspendedOut(BaseModel):
     document: str
 
 
+class OriginOut(BaseModel):
+    """One source of a row's value."""
+
+    kind: Literal["counted", "event", "partner", "staff", "below", "units"] = Field(
+        description="`below`: figures of the units below added up; `units`: units below that meet another row."
+    )
+    source: str = Field(description="Who says it; empty for units below.")
+    document: str = Field(description="The document, list or system it names; empty where it names none.")
+    observed_at: datetime | None
+
+
 class ItemOut(BaseModel):
     code: str
     title: str
@@ -124,7 +136,33 @@ class SheetOut(BaseModel):
     met: int
     total: int
     counts: Literal["items", "village", "commune", "district"]
-    items: list[ItemOut]
+    items: Sequence[ItemOut]
+
+
+class SourcedItemOut(ItemOut):
+    sources: list[OriginOut] = Field(description="The sources that count.")
+
+
+class SourcedSheetOut(SheetOut):
+    """The same, with the sources of its values."""
+
+    items: Sequence[SourcedItemOut]
+
+
+def sourced_out(sheet: Sheet, locale: str, sources: Mapping[str, Sequence[Origin]]) -> SourcedSheetOut:
+    """The sheet with the sources of its values, by row."""
+    plain = sheet_out(sheet, locale)
+    items = [
+        SourcedItemOut(
+            **dict(one),
+            sources=[
+                OriginOut(kind=source.klass, source=source.source, document=source.document, observed_at=source.at)  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
+                for source in sources.get(one.code, ())
+            ],
+        )
+        for one in plain.items
+    ]
+    return SourcedSheetOut(**{**dict(plain), "items": items})
 
 
 def sheet_out(sheet: Sheet, locale: str) -> SheetOut:

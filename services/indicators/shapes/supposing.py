@@ -7,12 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from services.indicators.answers import newcomers
 from services.indicators.answers.needs import Need
+from services.indicators.answers.newcomers import Newcomers
 from services.indicators.answers.singles import Single
-from services.indicators.answers.whatif import Aim, Change, Row, Supposed
+from services.indicators.answers.whatif import Aim, Change, Row, Supposed, Supposition
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Outcome, Ratio, Summary, Value
 from services.indicators.criteria.least import Least, Step
+from services.indicators.shapes.entries import ThingValueIn, ValueIn
 from services.indicators.shapes.schemas import (
     CountValue,
     FigureOut,
@@ -30,13 +33,26 @@ MOST = 200
 """Changes or targets in one question."""
 
 
-class StateIn(BaseModel):
+class NewAttributeIn(BaseModel):
+    """What would be known of each new thing."""
+
     model_config = ConfigDict(extra="forbid")
-    state: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
+    attribute: Code
+    value: ThingValueIn
+
+
+class NewThingsIn(BaseModel):
+    """Things nobody has reported yet, counted as if those who report such things there had told of them."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Code = Field(description="What they are, as attributes name it: household, person, product, camera …")
+    count: Annotated[int, Field(ge=1, le=newcomers.MOST, strict=True)]
+    unit: Code | None = Field(default=None, description="Where they are: the unit asked about, or a village of it.")
+    attributes: list[NewAttributeIn] = Field(min_length=1, max_length=20)
 
 
 class ChangeIn(BaseModel):
-    """What would be another: a measure, of how many units below an item of a set is met, or one single thing."""
+    """What would be another: a measure, of how many units below an item of a set is met, a single thing, new things."""
 
     model_config = ConfigDict(extra="forbid")
     measure: Code | None = None
@@ -48,8 +64,9 @@ class ChangeIn(BaseModel):
     entity: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")] | None = Field(
         default=None, description="A thing that is known today, as `entities` or its reporter names it."
     )
+    new_things: NewThingsIn | None = None
     gone: Annotated[bool, Field(strict=True, description="With `entity`: the thing is no longer there.")] = False
-    value: RatioValue | FlagValue | CountValue | StateIn | None = None
+    value: ValueIn | None = None
     more: Annotated[int, Field(ge=-(10**12), le=10**12, strict=True)] | None = Field(
         default=None, description="Instead of `value`: so many more than today (in the numerator of a share)."
     )
@@ -58,9 +75,15 @@ class ChangeIn(BaseModel):
     def _whole(self) -> ChangeIn:
         pairs = ((self.set, self.item), (self.attribute, self.entity))
         if any((one is None) != (other is None) for one, other in pairs) or (
-            [self.measure, self.item, self.entity].count(None) != 2
+            [self.measure, self.item, self.entity, self.new_things].count(None) != 3
         ):
-            raise ValueError("Nêu một thước đo, một bộ và mã chỉ tiêu của các đơn vị bên dưới, hoặc một đối tượng.")
+            raise ValueError(
+                "Nêu một thước đo, một bộ và mã chỉ tiêu của các đơn vị bên dưới, một đối tượng, hoặc đối tượng mới."
+            )
+        if self.new_things is not None:
+            if self.value is not None or self.more is not None or self.gone:
+                raise ValueError("Đối tượng mới nêu giá trị ở từng thuộc tính.")
+            return self
         if [self.value is not None, self.more is not None, self.gone].count(True) != 1:
             raise ValueError("Nêu giá trị mới hoặc số cộng thêm, một trong hai.")
         if self.more is not None and self.entity is not None:
@@ -86,14 +109,18 @@ class SupposeIn(BaseModel):
     targets: list[TargetIn] = Field(default_factory=list, max_length=MOST)
 
 
-def change_of(change: ChangeIn) -> Change | Single:
+def change_of(change: ChangeIn) -> Supposition:
+    if change.new_things is not None:
+        new = change.new_things
+        stated = tuple((one.attribute, _value(one.value)) for one in new.attributes)
+        return Newcomers(new.kind, new.count, stated, new.unit or "")
     if change.attribute is not None and change.entity is not None:
         return Single(change.attribute, change.entity, _value(change.value))
     subject = change.measure or f"{change.set}/{change.item}"
     return Change(subject, _value(change.value), change.more)
 
 
-def _value(value: RatioValue | FlagValue | CountValue | StateIn | None) -> Value | None:
+def _value(value: FigureOut | StateValue | None) -> Value | None:
     if isinstance(value, RatioValue):
         return Ratio(value.numerator, value.denominator)
     if isinstance(value, FlagValue):

@@ -16,26 +16,30 @@ CAUSES: dict[str, tuple[str, str]] = {
     "Product": ("thông tin sản phẩm", "a product"),
     "Listing": ("nơi bán trực tuyến của sản phẩm", "an online listing"),
     "DigitalTeam": ("hoạt động của tổ công nghệ số", "the digital team"),
+    "Observation": ("số liệu đơn vị khác gửi đến", "figures a partner reported"),
     "observation": ("số liệu đơn vị khác gửi đến", "figures a partner reported"),
     "document": ("số liệu cán bộ nhập kèm bằng chứng", "a figure entered by staff with evidence"),
     "undo": ("hoàn tác một lần nhập tệp", "an import that was undone"),
     "succession": ("số liệu chuyển từ đơn vị cũ", "figures carried over from a former unit"),
+    "units": ("đơn vị hành chính được nhập hoặc thay đổi", "units that were entered or changed"),
     "suspension": ("quyết định tạm hoãn", "an order of suspension"),
     "calendar": ("sang kỳ mới", "a new period"),
     "criteria": ("bộ chỉ tiêu hoặc mục tiêu thay đổi", "a change of criteria or targets"),
     "rebuild": ("tính lại toàn bộ", "a recomputation"),
 }
 """By the first word of a cause, or the beginning of an event's name."""
+OTHER = ("một thay đổi khác", "another change")
+"""For a cause that has no words, such as an event of a release that is gone; its id would tell a reader nothing."""
 
 
 def cause_words(cause: str, locale: str) -> str:
-    """What a cause (type:id) is, for people; the cause itself where it has no words."""
+    """What a cause (type:id) is, for people."""
     kind = cause.partition(":")[0]
     name = kind.rsplit(".", 1)[-1]
     for prefix, words in CAUSES.items():
         if name.startswith(prefix):
             return words[1] if locale == "en" else words[0]
-    return cause
+    return OTHER[1] if locale == "en" else OTHER[0]
 
 
 def lacks(sheet: Sheet, catalogue: c.Catalogue, locale: str, _: Callable[[str], str]) -> list[str]:

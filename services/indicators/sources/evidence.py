@@ -198,8 +198,9 @@ async def get(tx: AsyncSession, me: Principal, document: uuid.UUID) -> Document:
     return _document(row)
 
 
-async def content(tx: AsyncSession, document: Document) -> bytes:
-    return bytes((await tx.execute(_CONTENT, {"id": document.id})).scalar_one())
+async def content(tx: AsyncSession, document: uuid.UUID) -> bytes:
+    """What a document holds; the caller has checked who may see it."""
+    return bytes((await tx.execute(_CONTENT, {"id": document})).scalar_one())
 
 
 def root(cause: str) -> str:

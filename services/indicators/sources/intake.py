@@ -17,7 +17,7 @@ from chassis.auth import STAFF, Principal
 from chassis.db import now
 from chassis.errors import DomainError, Kind
 from chassis.text import has_control
-from chassis.units import LEVELS, VIETNAM, Unit
+from chassis.units import LEVELS, VIETNAM, Unit, UnknownUnit
 from services.indicators.calculation import engine, ledger
 from services.indicators.calculation.engine import Fact, Origin, Ratio, Value
 from services.indicators.calculation.model import columns, figure_json
@@ -305,16 +305,40 @@ async def _units(tx: AsyncSession, codes: set[str]) -> dict[str, list[Unit]]:
     return {code: sorted(generations, key=lambda unit: unit.valid_from) for code, generations in found.items()}
 
 
+def _then(generations: list[Unit], at: datetime) -> Unit | str:
+    """The one of the units of a code that was there at an instant, or the reason why none was."""
+    day: date = at.astimezone(VIETNAM).date()
+    unit = next((u for u in reversed(generations) if u.valid_from <= day), None)
+    if unit is None:
+        return "unit_not_yet"
+    return "unit_ended" if unit.valid_to is not None and unit.valid_to <= day else unit
+
+
+async def unit_then(tx: AsyncSession, me: Principal, code: str, at: datetime) -> Unit:
+    """The unit that `code` named at `at`, for staff who enter a figure of it.
+
+    Raises UnknownUnit where no unit ever had the code, else ObservationRejected with the reason a partner gets, to
+    staff of the unit alone; to others Forbidden.
+    """
+    generations = (await _units(tx, {code} if not has_control(code) else set())).get(code)
+    if not generations:
+        raise UnknownUnit(unit=code[:40])
+    # An instant at the end of all calendars has no day in Việt Nam: it is refused before it is asked for.
+    reason = "time_malformed" if at < OLDEST else "from_the_future" if at > now() + SKEW else ""
+    found = reason or _then(generations, at)
+    if isinstance(found, str):
+        me.require(STAFF, generations[-1].path)
+        raise ObservationRejected(found)
+    return found
+
+
 def _unit_for(observed: Observed, generations: list[Unit], principal: Principal, origin: Origin) -> Unit | str:
     """The unit the code named on the day of observation, or the reason why not."""
     if not generations or observed.observed_at is None:
         return "unknown_unit"
-    day: date = observed.observed_at.astimezone(VIETNAM).date()
-    unit = next((u for u in reversed(generations) if u.valid_from <= day), None)
-    if unit is None:
-        return "unit_not_yet"
-    if unit.valid_to is not None and unit.valid_to <= day:
-        return "unit_ended"
+    unit = _then(generations, observed.observed_at)
+    if isinstance(unit, str):
+        return unit
     roles = ("partner",) if origin == "partner" else STAFF
     return unit if principal.may(roles, unit.path) else "not_granted"
 

@@ -13,12 +13,16 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
 
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from xaso.observations.v1 import events_pb2 as pb
 
 from chassis.consumer import Poison
 from chassis.db import now
 from chassis.stream import Record, Refused
 from services.indicators.calculation.engine import Fact, Ratio, Value
+from services.indicators.calculation.model import columns
 from services.indicators.criteria import catalogue as c
 from services.indicators.sources import intake
 from services.indicators.sources.intake import Observed
@@ -51,6 +55,17 @@ Said = tuple[int, str, Any, int, Record]
 """Sequence, id, message, day in Việt Nam, record."""
 Told = tuple[Fact, Record | None]
 """A fact, and the record that says it where it is a last word."""
+Documented = dict[str, pb.ObservationRecorded]
+"""Observations that name a document, by the cause of their facts."""
+_KEEP = sa.text("""
+    INSERT INTO observation (client, id, digest, unit, content, source, evidence, observed_at)
+    SELECT client, id, digest, unit, CAST(content AS jsonb), source, '', observed_at
+    FROM unnest(CAST(:client AS text[]), CAST(:id AS text[]), CAST(:digest AS bytea[]), CAST(:unit AS text[]),
+        CAST(:content AS text[]), CAST(:source AS text[]), CAST(:observed_at AS timestamptz[]))
+        AS o (client, id, digest, unit, content, source, observed_at)
+    ORDER BY client, id
+    ON CONFLICT DO NOTHING
+""")
 
 
 def moment_of(message: pb.ObservationRecorded) -> datetime | None:
@@ -69,32 +84,34 @@ def sequence_of(message: pb.ObservationRecorded, given: int | None) -> int:
 
 def judge(message: pb.ObservationRecorded, id: str, source: str, catalogue: c.Catalogue) -> None:
     """Raises Refused with a reason of `intake.REASONS` where the observation itself cannot be right."""
-    reason = intake.judge(
-        Observed(
-            id=id,
-            unit=message.unit,
-            observed_at=moment_of(message),
-            value=VALUES[message.WhichOneof("value")](message),
-            measure=message.measure,
-            attribute=message.attribute,
-            entity=message.entity,
-            period=message.period,
-            source=source,
-            evidence=message.evidence,
-            withdrawn=message.withdrawn,
-        ),
-        "partner",
-        catalogue,
-        now(),
-    )
+    reason = intake.judge(_observed(message, id, source), "partner", catalogue, now())
     if reason is None and not message.unit:
         reason = "unknown_unit"
     if reason is not None:
         raise Refused(reason)
 
 
+def _observed(message: pb.ObservationRecorded, id: str, source: str) -> Observed:
+    return Observed(
+        id=id,
+        unit=message.unit,
+        observed_at=moment_of(message),
+        value=VALUES[message.WhichOneof("value")](message),
+        measure=message.measure,
+        attribute=message.attribute,
+        entity=message.entity,
+        period=message.period,
+        source=source,
+        evidence=message.evidence,
+        withdrawn=message.withdrawn,
+    )
+
+
 def fact_of(message: pb.ObservationRecorded, id: str, source: str, sequence: int) -> Fact:
-    """The fact that a judged observation states; its unit is a plain code."""
+    """The fact that a judged observation states; its unit is a plain code.
+
+    One that names a document is kept like those of partners (see `keep`), and its fact is caused by it.
+    """
     moment = moment_of(message)
     if moment is None:
         raise Refused("time_malformed")
@@ -107,7 +124,7 @@ def fact_of(message: pb.ObservationRecorded, id: str, source: str, sequence: int
         unit,
         VALUES[message.WhichOneof("value")](message),
         sequence,
-        f"{TYPE}:{id}",
+        f"observation:{source}/{id}" if message.evidence else f"{TYPE}:{id}",
         moment,
         period,
         message.withdrawn,
@@ -132,6 +149,7 @@ class Observations:
         self._earlier: list[tuple[Key, Said]] = []
         self._making: Iterator[Told] | None = None
         self._made: list[Told] = []
+        self.documented: Documented = {}
         self.repeated = 0
 
     def __len__(self) -> int:
@@ -215,13 +233,19 @@ class Observations:
         return self._made
 
     def _begin_anew(self) -> None:
-        self._making, self._made = None, []
+        self._making, self._made, self.documented = None, [], {}
 
     def _told(self) -> Iterator[Told]:
         for key, (sequence, id, message, _, record) in self._said.items():
-            yield fact_of(message, id, key[4], sequence), record
+            yield self._fact(message, id, key[4], sequence), record
         for key, (sequence, id, message, _, _) in self._earlier:
-            yield fact_of(message, id, key[4], sequence), None
+            yield self._fact(message, id, key[4], sequence), None
+
+    def _fact(self, message: pb.ObservationRecorded, id: str, source: str, sequence: int) -> Fact:
+        fact = fact_of(message, id, source, sequence)
+        if message.evidence:
+            self.documented[fact.cause] = message
+        return fact
 
     def clear(self) -> Observations:
         """An empty one that still knows which texts are plain."""
@@ -237,6 +261,27 @@ def _counts(message: pb.ObservationRecorded, kind: str) -> bool:
         return message.count >= 0
     ratio = message.ratio
     return 0 <= ratio.numerator <= ratio.denominator
+
+
+async def keep(tx: AsyncSession, documented: Documented) -> None:
+    """Store observations that name a document, so that whoever asks why a figure stands as it does is told of it."""
+    rows = []
+    for cause, message in documented.items():
+        client, _, id = cause.partition(":")[2].partition("/")
+        observed = _observed(message, id, message.evidence)
+        rows.append(
+            {
+                "client": client,
+                "id": id,
+                "digest": observed.digest,
+                "unit": observed.unit,
+                "content": orjson.dumps(observed.content).decode(),
+                "source": observed.source,
+                "observed_at": observed.observed_at,
+            }
+        )
+    if rows:
+        await tx.execute(_KEEP, columns(rows))
 
 
 def told(message: pb.ObservationRecorded, event: Any, catalogue: c.Catalogue) -> Fact:

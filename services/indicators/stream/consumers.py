@@ -21,7 +21,7 @@ from xaso.petitions.v1 import events_pb2 as petitions
 from chassis import units
 from chassis.consumer import Event
 from chassis.units import VIETNAM
-from services.indicators.calculation import ledger, sequencer
+from services.indicators.calculation import applying, ledger, sequencer
 from services.indicators.calculation.engine import Fact, Ratio, Value
 from services.indicators.calculation.model import unit_key
 from services.indicators.criteria import library
@@ -38,6 +38,9 @@ WORKING_STATES = ("ready", "sleeping")
 
 SECURITY = "an_ninh"
 """The category of reports on security and order."""
+
+ENVIRONMENT = "moi_truong"
+"""The category of reports on waste, sewage and straw burning."""
 
 FLOORS = ("postmart", "voso", "shopee", "lazada", "tiktok")
 """Sales channels that are e-commerce floors; an own site and social networks are none."""
@@ -65,15 +68,15 @@ def fact_from(
 @on.deed(identity.UnitEntered, identity.UnitChanged, identity.UnitEnded)
 async def unit_described(tx: AsyncSession, events: Sequence[Event[identity.UnitEntered]]) -> None:
     """Keep the units; what lies above counts one village more or less, or another one."""
-    described = {}
-    for event in events:
-        unit = units.from_message(event.data.unit)
-        before = await units.find(tx, unit.code)
-        await units.project(tx, unit, event.sequence)
-        described[unit.code] = unit
-        for path in {unit.path} | ({before.path} if before else set()):
-            await sequencer.mark_stale(tx, path)
-    await ledger.adopt(tx, described, library.catalogue(), f"units:{events[-1].id}")
+    described, told = {}, [units.from_message(event.data.unit) for event in events]
+    async with applying.following_units(tx, told, f"units:{events[-1].id}"):
+        for event, unit in zip(events, told, strict=True):
+            before = await units.find(tx, unit.code)
+            await units.project(tx, unit, event.sequence)
+            described[unit.code] = unit
+            for path in {unit.path} | ({before.path} if before else set()):
+                await sequencer.mark_stale(tx, path)
+        await ledger.adopt(tx, described, library.catalogue(), f"units:{events[-1].id}")
 
 
 @on.deed(identity.UnitSucceeded)
@@ -81,8 +84,9 @@ async def unit_succeeded(tx: AsyncSession, events: Sequence[Event[identity.UnitS
     """Units gave the whole or a share of themselves to others: what is known of them is carried over."""
     catalogue = library.catalogue()
     both = [units.from_message(one) for event in events for one in (event.data.predecessor, event.data.successor)]
-    await carrying.introduce(tx, both, catalogue, f"units:{events[-1].id}")
-    await carrying.link(tx, [link_from(event.data) for event in events], catalogue)
+    async with applying.following_units(tx, both, f"units:{events[-1].id}"):
+        await carrying.introduce(tx, both, catalogue, f"units:{events[-1].id}")
+        await carrying.link(tx, [link_from(event.data) for event in events], catalogue)
 
 
 def link_from(message: identity.UnitSucceeded) -> Link:
@@ -127,7 +131,8 @@ def digital_team(message: identity.DigitalTeamRegistered, event: Envelope) -> li
 def petition(message: petitions.PetitionFiled, event: Envelope) -> list[Fact]:
     """288.1: an answer given through the platform is evidence, also where the reporter is not content with it.
 
-    In communes: that reports are taken in at all (g7), that residents rate (1.2), and answers on security (18.2).
+    In communes: that reports are taken in at all (g7), that residents rate (1.2), and answers on security (18.2) and on
+    the environment (16.3).
     """
     state = message.petition
     answered = state.HasField("answered_at")
@@ -141,6 +146,8 @@ def petition(message: petitions.PetitionFiled, event: Envelope) -> list[Fact]:
     ]
     if state.category == SECURITY:
         facts.append(fact_from(event, "petition.security", state.id, unit, value, period=year))
+    if state.category == ENVIRONMENT:
+        facts.append(fact_from(event, "petition.environment", state.id, unit, value, period=year))
     return facts
 
 

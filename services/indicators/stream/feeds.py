@@ -19,6 +19,7 @@ from services.indicators.calculation.engine import Fact
 from services.indicators.calculation.prepared import prepared
 from services.indicators.calculation.state import State
 from services.indicators.criteria import library
+from services.indicators.sources import observing
 
 
 class Envelope(Protocol):
@@ -89,6 +90,7 @@ class Feeds(Consumers):
         """Bring events into effect within `tx` as one batch; what they say is absorbed where it is known."""
         batch = ledger.Batch()
         deeds: dict[Deed, list[Event[Any]]] = {}
+        documented: observing.Documented = {}
         for event in events:
             feed = self.kinds[event.type.encode()]
             if feed.deed is not None:
@@ -97,7 +99,10 @@ class Feeds(Consumers):
                 for fact in feed.mapping(event.data, event):
                     if fact.unit:
                         batch.add(fact)
+                        if feed.latest and event.data.evidence:
+                            documented[fact.cause] = event.data
         await do(tx, deeds)
+        await observing.keep(tx, documented)
         await ledger.settle(tx, State(), batch, prepared(library.catalogue()))
         return len(events)
 

@@ -163,15 +163,19 @@ class Intake:
         if not len(folded.observations):
             return folded.batch, []
         batch = folded.batch.copy()
-        said = folded.observations.facts()
+        said, documented = folded.observations.facts(), folded.observations.documented
+        kept: observing.Documented = {}
         await self._state.learn(tx, {fact.unit for fact, _ in said})
         refused: list[tuple[Record, str]] = []
         for fact, record in said:
             reason = self._reason(fact, ready)
             if reason is None:
                 batch.add(fact)
+                if fact.cause in documented:
+                    kept[fact.cause] = documented[fact.cause]
             elif record is not None:
                 refused.append((record, reason))
+        await observing.keep(tx, kept)
         return batch, refused
 
     def _reason(self, fact: Fact, ready: Prepared) -> str | None:

@@ -166,6 +166,7 @@ async def _show(given: argparse.Namespace, settings: MakeSettings) -> int:
     sys.stdout.write(f"{criteria.code}: {criteria.title.in_(given.lang)}\n")
     sys.stdout.write(f"{basis.number}, {basis.date.isoformat()}, {basis.issuer}: {basis.title}\n")
     sys.stdout.write(f"{definitions.validity_words(criteria, given.lang, _)}\n")
+    sys.stdout.write(f"{_('Nơi áp dụng')}: {definitions.area_words(criteria, {}, given.lang, _)}\n")
     if criteria.note:
         sys.stdout.write(f"{criteria.note.in_(given.lang)}\n")
     for item in criteria.items:

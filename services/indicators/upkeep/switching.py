@@ -57,9 +57,9 @@ _COPY = (
     "CREATE UNLOGGED TABLE shadow.epoch_before AS SELECT * FROM public.epoch",
     # What the live roller has not come to yet is no mistake.
     """
-    INSERT INTO shadow.stale (path, set_code, cause)
-    SELECT path, set_code, cause FROM public.stale
-    UNION ALL SELECT path, set_code, cause FROM public.change WHERE position IS NULL AND NOT rolled
+    INSERT INTO shadow.stale (path, set_code, item_code, cause)
+    SELECT path, set_code, item_code, cause FROM public.stale
+    UNION ALL SELECT path, set_code, item_code, cause FROM public.change WHERE position IS NULL AND NOT rolled
     """,
     *(f"ANALYZE shadow.{table}" for table in ("fact", "tally", "item")),
 )

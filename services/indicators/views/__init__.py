@@ -6,7 +6,7 @@ from services.indicators.views.explanations import EvidenceView, ExplanationView
 from services.indicators.views.maps import MapView
 from services.indicators.views.overviews import Cell, MatrixRow, NearView, Overview, SetChoice, place, set_choices
 from services.indicators.views.rules import RuleView, RuleWords, target_words
-from services.indicators.views.settlements import settlement_views
+from services.indicators.views.settlements import SettlementView, settlement_views, shared_among
 from services.indicators.views.sheets import RowView, SheetView, history_line, order_words
 from services.indicators.views.tables import children_table, sheet_table, spelled
 from services.indicators.views.wording import (
@@ -40,6 +40,7 @@ __all__ = [
     "SetChoice",
     "SetLine",
     "SetView",
+    "SettlementView",
     "SheetView",
     "Translate",
     "address",
@@ -52,6 +53,7 @@ __all__ = [
     "set_choices",
     "set_lines",
     "settlement_views",
+    "shared_among",
     "sheet_table",
     "source_words",
     "spelled",

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from chassis.i18n import fmt_date
+from services.indicators.answers.queries import Place
 from services.indicators.criteria import catalogue as c
+from services.indicators.views.feeding import feed_words
 from services.indicators.views.grouping import grouped
 from services.indicators.views.rules import RuleView, RuleWords, judged, target_words
-from services.indicators.views.wording import FEED_WORDS, LEVEL_WORDS, Translate
+from services.indicators.views.wording import LEVEL_WORDS, Translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,23 @@ class SetLine:
     count: int
     state: str
     auxiliary: bool
+    area: str
+
+
+def area_words(criteria: c.CriteriaSet, places: Mapping[str, Place], locale: str, _: Translate) -> str:
+    """Where a set holds: the units it names, each with what it lies in; `places` by path."""
+    if not criteria.area.paths:
+        return _("mọi nơi, để so sánh") if criteria.unofficial else _("cả nước")
+    found = []
+    for path in criteria.area.paths:
+        place = places.get(path)
+        words = ", ".join(place.names) if place else path
+        if place is not None and place.ended is not None:
+            words = _("{unit} (không còn từ {day}, đơn vị kế tiếp không xét theo bộ này)").format(
+                unit=words, day=fmt_date(place.ended, locale)
+            )
+        found.append(words)
+    return "; ".join(found)
 
 
 def state_of(criteria: c.CriteriaSet, today: date) -> str:
@@ -41,7 +60,9 @@ def validity_words(criteria: c.CriteriaSet, locale: str, _: Translate) -> str:
     return _("từ {first} đến hết ngày trước {last}").format(first=first, last=fmt_date(criteria.valid_to, locale))
 
 
-def set_lines(catalogue: c.Catalogue, today: date, locale: str, _: Translate) -> list[SetLine]:
+def set_lines(
+    catalogue: c.Catalogue, places: Mapping[str, Place], today: date, locale: str, _: Translate
+) -> list[SetLine]:
     """Every set, the official ones first."""
     found = [
         SetLine(
@@ -53,6 +74,7 @@ def set_lines(catalogue: c.Catalogue, today: date, locale: str, _: Translate) ->
             count=len(one.items),
             state=state_of(one, today),
             auxiliary=one.auxiliary,
+            area=area_words(one, places, locale, _),
         )
         for one in catalogue.sets.values()
     ]
@@ -96,7 +118,14 @@ class RowWords:
 class SetView:
     """A set in plain words."""
 
-    def __init__(self, criteria: c.CriteriaSet, catalogue: c.Catalogue, locale: str, _: Translate) -> None:
+    def __init__(
+        self,
+        criteria: c.CriteriaSet,
+        catalogue: c.Catalogue,
+        locale: str,
+        _: Translate,
+        places: Mapping[str, Place],
+    ) -> None:
         self._catalogue, self._locale, self._translate = catalogue, locale, _
         self._words = RuleWords(catalogue, locale, _)
         self.set = criteria
@@ -104,8 +133,11 @@ class SetView:
         self.level_word = _(LEVEL_WORDS[criteria.level])
         self.note = criteria.note.in_(locale) if criteria.note else ""
         self.validity = validity_words(criteria, locale, _)
+        self.area = area_words(criteria, places, locale, _)
+        self.judges_somewhere = not criteria.area.paths or any(one.ended is None for one in places.values())
         self.sentence = self._sentence(_)
         self.overlays = catalogue.overlays_of(criteria.code)
+        self.added = [(one, [self._row(item) for item in one.items]) for one in self.overlays if one.items]
         self.groups = grouped(criteria, ((item, self._row(item)) for item in criteria.items), locale, _)
 
     def _sentence(self, _: Translate) -> str:
@@ -124,7 +156,7 @@ class SetView:
             code=item.code,
             title=item.title.in_(self._locale),
             rule=self._words.view(item.rule),
-            feeds=tuple(_(FEED_WORDS[feed]) for feed in item.feeds if feed in FEED_WORDS),
+            feeds=feed_words(item, self._catalogue, _),
             measures=tuple(self.measure(code) for code in item.measures),
             local=tuple(self._local(item)),
             note=item.note.in_(self._locale) if item.note else "",

@@ -17,7 +17,8 @@ from services.indicators.criteria.figures import Ratio, Value
 from services.indicators.criteria.least import Least
 from services.indicators.shapes.supposing import step_titles
 from services.indicators.shapes.words import cause_words
-from services.indicators.views.rules import compared, target_words
+from services.indicators.views.rules import compared, judged, target_words
+from services.indicators.views.sheets import measure_of
 from services.indicators.views.things import thing_href, thing_name
 from services.indicators.views.wording import STATE_WORDS, Translate, address, figure_words, source_words
 
@@ -288,9 +289,18 @@ class ExplanationView:
         self.item = found.row.item
         self.title = self.item.title.in_(locale)
         self.status = found.row.status
-        self.text = figure_words(found.row.figure, None, locale, _)
+        measure = None if found.sheet.rolled_up else measure_of(self.item, catalogue)
+        # Above the set's level a row that is only watched is met by nobody: "0 of 178" would say that all fail.
+        watched = found.sheet.rolled_up and not judged(self.item.rule)
+        self.text = "" if watched else figure_words(found.row.figure, measure, locale, _)
         self.because = cause_words(found.row.cause, locale) if found.row.cause else ""
         self.target = target_words(self.item.rule, _, locale=locale)
+        own = [] if found.sheet.rolled_up else [catalogue.measures[code] for code in self.item.measures]
+        here = f"/indicators/units/{found.sheet.unit.code}/entry"
+        self.entries = [
+            (one.title.in_(locale), address(here, measure=one.code)) for one in own if "staff" in one.prefer
+        ]
+        """Figures of the row that staff may enter, and where."""
         self._words = ReasonWords(catalogue, locale, _)
         self.reasons = self._words.reason(found.tree).parts
         self.facts = [self._fact(evidence, catalogue, locale, _) for evidence in found.evidence]
@@ -311,4 +321,8 @@ class ExplanationView:
 
     def _child(self, line: Line, locale: str, _: Translate) -> tuple[Unit, str, str]:
         status, figure = line.cells.get(self.item.code, ("no_data", None))
+        known = None if judged(self.item.rule) else line.told(self.item.code)
+        if known is not None and line.unit.level != self.found.sheet.criteria.level:
+            words = _("{n}/{total} có số liệu")
+            return line.unit, status, words.format(n=known.numerator, total=known.denominator)
         return line.unit, status, figure_words(figure, None, locale, _)

@@ -8,9 +8,13 @@ from typing import Any
 from services.indicators.criteria import catalogue as c
 from services.indicators.interchange import layout
 from services.indicators.interchange.importing import Import
+from services.indicators.interchange.underway import Progress
 from services.indicators.views.wording import Translate
 
 STATES = {
+    "reading": "Đang đọc tệp",
+    "unreadable": "Không đọc được tệp",
+    "discarded": "Đã bỏ",
     "previewed": "Chờ xác nhận",
     "queued": "Đang ghi",
     "applied": "Đã ghi",
@@ -19,7 +23,7 @@ STATES = {
     "undone": "Đã hoàn tác",
 }
 """How an import stands."""
-RUNNING = ("queued", "undoing")
+RUNNING = ("reading", "queued", "undoing")
 """States that end by themselves."""
 
 
@@ -56,9 +60,16 @@ def fault_view(fault: Any, catalogue: c.Catalogue, locale: str, _: Translate) ->
     return FaultView(fault.number, fault.cell, about, _(wrong).format_map(params), _(allowed).format_map(params))
 
 
-def announced(one: Import, done: int | None, _: Translate) -> str:
+def refusal_words(one: Import, _: Translate) -> str:
+    """Why the file of an import cannot be read at all; empty for any other."""
+    if one.refusal is None:
+        return ""
+    return _(layout.FILE_FAULTS[one.refusal["reason"]]).format_map(_Said(one.refusal["params"]))
+
+
+def announced(one: Import, progress: Progress | None, _: Translate) -> str:
     """How far an import is, for those who hear the page: it changes ten times, not with every figure."""
     word = _(STATES[one.state])
-    if done is None or not one.valid:
+    if progress is None or not progress.total:
         return word
-    return _("{word}: {percent} %").format(word=word, percent=done * 10 // one.valid * 10)
+    return _("{word}: {percent} %").format(word=word, percent=progress.done * 10 // progress.total * 10)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis.i18n import fmt_number
@@ -46,7 +46,8 @@ class TileGroup:
 class MapView:
     """The map of the units of `level` below `here`, grouped by the level between where there is one.
 
-    Units with a shape are drawn; all others are tiles.
+    Units with a shape are drawn; all others are tiles. `told` says, where nothing is judged, of how many rows of a unit
+    something is known.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class MapView:
         locale: str,
         _: Translate,
         shapes: dict[str, geometry.Shape] | None = None,
+        told: Mapping[str, int] | None = None,
     ) -> None:
+        self._told = told or {}
         self._set, self._locale, self._translate = criteria, locale, _
         self._judged = any(judged(item.rule) for item in criteria.items)
         self.level_word = self._kinds(level)
@@ -93,7 +96,11 @@ class MapView:
         _ = self._translate
         standing = head.sets.get(self._set.code, NOTHING)
         level = many(self._set.level, self._locale, _)
-        if standing.total:
+        if standing.total and not self._judged:
+            some = fmt_number(sum(self._told.get(one.unit.code, 0) > 0 for one in tiles), self._locale)
+            total = fmt_number(standing.total, self._locale)
+            words = _("{n}/{total} {level} có số liệu").format(n=some, total=total, level=level)
+        elif standing.total:
             met, total = (fmt_number(number, self._locale) for number in (standing.met, standing.total))
             words = _("{met}/{total} {level} đạt").format(met=met, total=total, level=level)
         else:
@@ -109,6 +116,10 @@ class MapView:
         look = standing.status if own else _look(standing)
         counted = _("chỉ tiêu") if own else many(self._set.level, self._locale, _)
         text = f"{standing.met}/{standing.total}" if standing.total and self._judged else ""
+        known = self._told.get(one.unit.code, 0)
+        if own and not self._judged and known:
+            # What is only watched is known in part: "no data" would hide it.
+            look, text, counted = "measured", f"{known}/{standing.total}", _("chỉ tiêu có số liệu")
         words = self._look_words(look)
         return Tile(one.unit, short_name(one.unit), place(one.unit, self._set), look, text, words, counted)
 

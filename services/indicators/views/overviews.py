@@ -12,27 +12,35 @@ from services.indicators.calculation.engine import Ratio
 from services.indicators.criteria import catalogue as c
 from services.indicators.shapes.words import joined
 from services.indicators.views.rules import judged
-from services.indicators.views.wording import LEVEL_WORDS, Translate, address, many
+from services.indicators.views.wording import LEVEL_WORDS, Translate, address, many, short_figure
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of the matrix: a status, or above the set's level how many of how many; it opens its explanation."""
+    """One cell of the matrix; it opens its explanation.
+
+    A status, or above the set's level how many of how many. Where the document names no level, what is known: the
+    figure, or of how many units there is one (`told`).
+    """
 
     item: str
     status: str
     text: str
     title: str
     href: str
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
+    """One unit of the matrix; `known` counts the rows of its own sheet of which something is known."""
+
     unit: Unit
     href: str
     met: int
     total: int
     cells: list[Cell]
+    known: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +130,7 @@ class Overview:
         self.items = [row.item for row in sheet.rows]
         self.shorts = [item.short.in_(locale) for item in self.items]
         self.judged = any(judged(item.rule) for item in self.items)
-        self.rows = [self._row(line, locale) for line in lines]
+        self.rows = [self._row(line, locale, _) for line in lines]
         self.near = [self._near(one, locale, _) for one in near]
         self.sentence = self._sentence(_, locale)
 
@@ -137,15 +145,19 @@ class Overview:
         met = fmt_number(self.sheet.met, locale)
         return _("{unit} có {met}/{total} {level} đạt {set}.").format(met=met, total=total, **names)
 
-    def _row(self, line: Line, locale: str) -> MatrixRow:
-        cells = []
+    def _row(self, line: Line, locale: str, _: Translate) -> MatrixRow:
+        own, known, cells = line.unit.level == self.set.level, 0, []
         for item, short in zip(self.items, self.shorts, strict=True):
             status, figure = line.cells.get(item.code, ("no_data", None))
-            counted = isinstance(figure, Ratio) and line.unit.level != self.set.level
-            text = f"{figure.numerator}/{figure.denominator}" if counted and isinstance(figure, Ratio) else ""
+            known += status != "no_data"
+            if own:
+                text = short_figure(figure, locale, _) if status == "measured" else ""
+            else:
+                counted = figure if judged(item.rule) else line.told(item.code)
+                text = f"{counted.numerator}/{counted.denominator}" if isinstance(counted, Ratio) else ""
             href = address(f"/indicators/units/{line.unit.code}/items/{item.code}", set=self.set.code)
-            cells.append(Cell(item.code, status, text, short, href))
-        return MatrixRow(line.unit, place(line.unit, self.set), line.met, line.total, cells)
+            cells.append(Cell(item.code, status, text, short, href, told=not own and not judged(item.rule)))
+        return MatrixRow(line.unit, place(line.unit, self.set), line.met, line.total, cells, known if own else None)
 
     def _near(self, one: Near, locale: str, _: Translate) -> NearView:
         parts = []

@@ -12,9 +12,10 @@ from services.indicators.answers.queries.quality import Count, Dispute, Gap, Old
 from services.indicators.calculation.engine import Candidate
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Value
-from services.indicators.interchange.workbooks import Cell, Table
+from services.indicators.interchange.workbooks import Cell, Table, clock
 from services.indicators.sources.rejections import Example, Line
-from services.indicators.views.wording import FEED_WORDS, STATE_WORDS, Translate, address, figure_words, source_words
+from services.indicators.views.feeding import feed_words
+from services.indicators.views.wording import STATE_WORDS, Translate, address, figure_words, source_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ class GapView:
     href: str
 
 
-def gaps(found: Sequence[Gap], set_code: str, names: Mapping[str, str], locale: str, _: Translate) -> list[GapView]:
+def gaps(
+    found: Sequence[Gap], set_code: str, catalogue: c.Catalogue, names: Mapping[str, str], locale: str, _: Translate
+) -> list[GapView]:
     return [
         GapView(
             code=gap.unit.code,
@@ -38,16 +41,11 @@ def gaps(found: Sequence[Gap], set_code: str, names: Mapping[str, str], locale: 
             above=names.get(gap.unit.parent, ""),
             item=gap.item.code,
             title=gap.item.short.in_(locale),
-            feeds=feed_words(gap.item, _),
+            feeds=", ".join(feed_words(gap.item, catalogue, _)),
             href=address(f"/indicators/units/{gap.unit.code}/items/{gap.item.code}", set=set_code),
         )
         for gap in found
     ]
-
-
-def feed_words(item: c.Item, _: Translate) -> str:
-    """Who should send the figure of a row."""
-    return ", ".join(_(FEED_WORDS[feed]) for feed in item.feeds if feed in FEED_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +260,7 @@ def quality_table(show: str, rows: Sequence[Any], _: Translate) -> Table:
         lines: list[list[Cell]] = [[r.code, r.unit, r.above, r.item, r.title, r.feeds] for r in rows]
     elif show == "old":
         head = [*unit, _("Số liệu"), _("Giá trị"), _("Kỳ"), _("Nguồn"), _("Lúc")]
-        lines = [[r.code, r.unit, r.above, r.title, r.value, r.period, r.source, r.at.isoformat()] for r in rows]
+        lines = [[r.code, r.unit, r.above, r.title, r.value, r.period, r.source, clock(r.at)] for r in rows]
     elif show == "differing":
         head = [*unit, _("Số liệu"), _("Nguồn"), _("Giá trị"), _("Lúc"), _("Được tính")]
         lines = [
@@ -273,7 +271,7 @@ def quality_table(show: str, rows: Sequence[Any], _: Translate) -> Table:
                 r.title,
                 v.who,
                 v.value,
-                v.at.isoformat() if v.at else "",
+                clock(v.at) if v.at else None,
                 _("có") if v.counts else "",
             ]
             for r in rows
@@ -281,7 +279,7 @@ def quality_table(show: str, rows: Sequence[Any], _: Translate) -> Table:
         ]
     elif show == "rejected":
         head = [_("Nguồn"), _("Đường gửi"), _("Mã"), _("Lý do"), _("Số lần"), _("Lần cuối"), _("Ví dụ")]
-        lines = [[r.source, r.way, r.code, r.reason, r.number, r.at.isoformat(), "; ".join(r.examples)] for r in rows]
+        lines = [[r.source, r.way, r.code, r.reason, r.number, clock(r.at), "; ".join(r.examples)] for r in rows]
     else:
         head = [_("Nơi áp dụng"), _("Mã"), _("Chỉ tiêu"), _("Lý do"), _("Văn bản"), _("Thời gian")]
         lines = [[r.where, r.item, r.title, r.reason, r.document, r.dates] for r in rows]

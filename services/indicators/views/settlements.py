@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from services.indicators.calculation.model import code_of
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Ratio, Value
-from services.indicators.reorganisation.settling import REASONS, Settlement
+from services.indicators.reorganisation.settling import REASONS, Heir, Settlement
 from services.indicators.views.wording import Translate, address, figure_words
 
 
@@ -28,16 +28,83 @@ class SettlementView:
     proposal: str
     parts: tuple[tuple[str, str], ...]
     entry_href: str
+    split: str
+    """Which former units were split, and among whom; empty where all of them went over whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharer:
+    """One of the units that a former unit was split among, and what is known of the figure there."""
+
+    name: str
+    href: str
+    share: str
+    figure: str
+    here: bool
 
 
 def settlement_views(
-    found: Sequence[Settlement], names: dict[str, str], catalogue: c.Catalogue, locale: str, _: Translate
+    found: Sequence[Settlement],
+    names: dict[str, str],
+    heirs: Mapping[str, Sequence[Heir]],
+    catalogue: c.Catalogue,
+    locale: str,
+    _: Translate,
 ) -> list[SettlementView]:
-    """`names` are those of the former units, by key."""
-    return [_view(one, names, catalogue, locale, _) for one in found]
+    """`names` are those of the former units, by key; `heirs` among whom the split ones of them went."""
+    return [_view(one, names, heirs, catalogue, locale, _) for one in found]
 
 
-def _view(one: Settlement, names: dict[str, str], catalogue: c.Catalogue, locale: str, _: Translate) -> SettlementView:
+def shared_among(
+    one: Settlement,
+    names: dict[str, str],
+    heirs: Mapping[str, Sequence[Heir]],
+    have: Mapping[str, Value],
+    catalogue: c.Catalogue,
+    locale: str,
+    _: Translate,
+) -> list[tuple[str, list[Sharer]]]:
+    """Per former unit that was split: its figure, and what each of those who share it has of the figure by now."""
+    measure = catalogue.measures.get(one.measure)
+    found = []
+    for part in one.parts:
+        if part["unit"] not in heirs:
+            continue
+        had = _part({**part, "given": None}, measure, locale, _)
+        head = _("{unit} (trước đây: {had}) được chia cho").format(unit=names.get(part["unit"], part["unit"]), had=had)
+        sharers = [
+            Sharer(
+                heir.name,
+                f"/indicators/units/{heir.code}",
+                heir.share or _("chưa rõ phần"),
+                value_words(have.get(heir.key), measure, locale, _) or _("chưa có số liệu"),
+                heir.key == one.unit,
+            )
+            for heir in heirs[part["unit"]]
+        ]
+        found.append((head, sharers))
+    return found
+
+
+def _split(one: Settlement, names: dict[str, str], heirs: Mapping[str, Sequence[Heir]], _: Translate) -> str:
+    return "; ".join(
+        _("{unit} chia cho {heirs}").format(
+            unit=names.get(part["unit"], code_of(part["unit"])),
+            heirs=", ".join(heir.name for heir in heirs[part["unit"]]),
+        )
+        for part in one.parts
+        if part["unit"] in heirs
+    )
+
+
+def _view(
+    one: Settlement,
+    names: dict[str, str],
+    heirs: Mapping[str, Sequence[Heir]],
+    catalogue: c.Catalogue,
+    locale: str,
+    _: Translate,
+) -> SettlementView:
     measure = catalogue.measures.get(one.measure)
     attribute = catalogue.attributes.get(one.measure)
     named = measure.title if measure else attribute.title if attribute else c.Text(one.measure, one.measure)
@@ -55,6 +122,7 @@ def _view(one: Settlement, names: dict[str, str], catalogue: c.Catalogue, locale
         value_words(one.proposal, measure, locale, _),
         parts,
         address(f"/indicators/units/{code}/entry", measure=one.measure) if measure is not None else "",
+        _split(one, names, heirs, _),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from chassis.i18n import fmt_date, fmt_number
+from chassis.i18n import fmt_date, fmt_number, fmt_percent
 from services.indicators.answers.queries import Row, Sheet, more
 from services.indicators.calculation.engine import Ratio
 from services.indicators.calculation.model import Change
@@ -15,7 +15,7 @@ from services.indicators.criteria import catalogue as c
 from services.indicators.shapes.words import cause_words, joined, lacks, unknown
 from services.indicators.views.grouping import grouped
 from services.indicators.views.rules import compared, judged, target_words
-from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words
+from services.indicators.views.wording import LEVEL_WORDS, STATUS_WORDS, Translate, figure_words, many
 
 NUMBERED = (c.RatioRule, c.CountRule, c.FlagRule)
 """Rules that rest on one measure."""
@@ -44,7 +44,10 @@ class RowView:
 
 
 class SheetView:
-    """The sheet of a unit of the set's own level."""
+    """The sheet of a unit. `documents` are what reported figures name, by cause.
+
+    Of a unit above the set's level (only of another day: today has the overview) rows say how many units meet them.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,9 @@ class SheetView:
         trends: Mapping[str, list[float | None]] | None = None,
         traits: Mapping[str, str] | None = None,
         orders: Mapping[str, str] | None = None,
+        documents: Mapping[str, str] | None = None,
     ) -> None:
+        self._documents = documents or {}
         self._trends = trends or {}
         self._traits = traits or {}
         self._orders = orders or {}
@@ -75,6 +80,8 @@ class SheetView:
 
     def _sentence(self, catalogue: c.Catalogue, locale: str, _: Translate) -> tuple[str, str]:
         sheet = self.sheet
+        if sheet.rolled_up:
+            return self._counted_sentence(locale, _), ""
         if not self.judged:
             names = {"unit": sheet.unit.name, "known": self.known, "total": len(sheet.rows)}
             words = _("{unit} có số liệu cho {known}/{total} chỉ tiêu theo dõi.").format(**names)
@@ -96,10 +103,34 @@ class SheetView:
                 rest.append(words.format(n=count))
         return sentence, " ".join(rest)
 
+    def _counted_sentence(self, locale: str, _: Translate) -> str:
+        sheet, level = self.sheet, self.sheet.criteria.level
+        names = {"unit": sheet.unit.name, "level": _(LEVEL_WORDS[level]), "set": self.set_title}
+        if not sheet.total:
+            return _("{unit} chưa có {level} nào được nhập.").format(**names)
+        total = fmt_number(sheet.total, locale)
+        if not self.judged:
+            names["level"] = many(level, locale, _)
+            return _("{unit} theo dõi {set} ở {total} {level}; văn bản không nêu mức đạt.").format(total=total, **names)
+        met = fmt_number(sheet.met, locale)
+        return _("{unit} có {met}/{total} {level} đạt {set}.").format(met=met, total=total, **names)
+
+    def _counted_row(self, row: Row, locale: str, _: Translate) -> RowView:
+        """How many units below meet a row; what a document asks is asked of them, not of this unit."""
+        ratio = row.figure if isinstance(row.figure, Ratio) and row.figure.denominator else None
+        level, counted = many(self.sheet.criteria.level, locale, _), ""
+        if ratio:
+            met, total = (fmt_number(number, locale) for number in ratio)
+            counted = f"{fmt_percent(*ratio, locale)} ({met}/{total} {level})"
+        percent = 100 * ratio.numerator / ratio.denominator if ratio else None
+        because = self._because(row.cause, locale)
+        return RowView(row, row.item.title.in_(locale), percent, None, counted, "", "", because, [], "")
+
     def _row(self, row: Row, catalogue: c.Catalogue, locale: str, _: Translate) -> RowView:
-        rule = row.item.rule
-        inner = rule.rule if isinstance(rule, c.Suspended) else rule
-        measure = catalogue.measures[inner.measure] if isinstance(inner, NUMBERED) else None
+        if self.sheet.rolled_up:
+            return self._counted_row(row, locale, _)
+        inner = judged_rule(row.item)
+        measure = measure_of(row.item, catalogue)
         ratio = row.figure if isinstance(row.figure, Ratio) else None
         target = self._target(inner)
         return RowView(
@@ -110,12 +141,17 @@ class SheetView:
             text=figure_words(row.figure, measure, locale, _),
             asked=self._asked(inner, target, locale, _) if judged(inner) else "",
             note=self._note(row, measure, locale, _),
-            because=cause_words(row.cause, locale) if row.cause else "",
+            because=self._because(row.cause, locale),
             trend=self._trends.get(row.item.code, []),
             trend_words=self._trend_words(row.item.code, locale, _),
             local=local_words(row.item, catalogue, locale, _),
             halted=halted_words(row, catalogue, self._orders, locale, _),
         )
+
+    def _because(self, cause: str, locale: str) -> str:
+        """What caused the last change; of a reported figure also the document it names."""
+        words, document = cause_words(cause, locale) if cause else "", self._documents.get(cause)
+        return f"{words} ({document})" if document else words
 
     def _target(self, rule: c.Rule) -> Fraction | None:
         """The share asked of this very unit; None where it is no share, or depends on a trait nobody has told."""
@@ -153,17 +189,34 @@ class SheetView:
         return _("Thêm {n} {unit} nữa là đạt").format(n=fmt_number(number, locale), unit=unit)
 
 
+def judged_rule(item: c.Item) -> c.Rule:
+    """What a row asks, or would ask if it were not suspended."""
+    return item.rule.rule if isinstance(item.rule, c.Suspended) else item.rule
+
+
+def measure_of(item: c.Item, catalogue: c.Catalogue) -> c.Measure | None:
+    """The measure whose figure a row shows; None where it rests on several, or is one of a former catalogue."""
+    rule = judged_rule(item)
+    return catalogue.measures.get(rule.measure) if isinstance(rule, NUMBERED) else None
+
+
 def local_words(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
     """What an overlay made of a row: added it, or set its target."""
     overlay = catalogue.overlays.get(item.overlay) if item.overlay else None
     if overlay is None:
         return ""
     names = {"title": overlay.title.in_(locale), "number": overlay.legal_basis.number}
-    added = all(one.code != item.code for one in catalogue.sets[overlay.set_code].items)
-    if added or item.base_rule is None:
-        return _("Chỉ tiêu địa phương thêm: {title} ({number}).").format(**names)
-    base = target_words(item.base_rule, _, locale=locale)
-    return _("Mức do địa phương đặt: {title} ({number}); văn bản gốc: {base}.").format(base=base, **names)
+    beside = catalogue.overlays_of(overlay.set_code)
+    adder = next((one for one in beside if any(row.code == item.code for row in one.items)), None)
+    said = []
+    if adder is not None:
+        first = {"title": adder.title.in_(locale), "number": adder.legal_basis.number}
+        said.append(_("Chỉ tiêu địa phương thêm: {title} ({number}).").format(**first))
+    if overlay is not adder and item.base_rule is not None:
+        base = target_words(item.base_rule, _, locale=locale)
+        words = _("Mức do địa phương đặt: {title} ({number}); văn bản gốc: {base}.")
+        said.append(words.format(base=base, **names))
+    return " ".join(said)
 
 
 def halted_words(row: Row, catalogue: c.Catalogue, orders: Mapping[str, str], locale: str, _: Translate) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chassis.i18n import fmt_number
+from services.indicators.answers import newcomers
 from services.indicators.answers.needs import state_of
 from services.indicators.answers.whatif import Row, Supposed
 from services.indicators.criteria import catalogue as c
@@ -13,12 +14,12 @@ from services.indicators.criteria.figures import Ratio, Value
 from services.indicators.criteria.least import Step
 from services.indicators.views.rules import RuleWords, judged, target_words
 from services.indicators.views.things import thing_href, thing_name
-from services.indicators.views.wording import STATE_WORDS, Translate, figure_words, many
+from services.indicators.views.wording import KIND_WORDS, STATE_WORDS, Translate, figure_words, many
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One thing that can be supposed. `kind`: more (a number on top), share (two numbers), yes, number, state.
+    """One thing that can be supposed. `kind`: more (a number on top), share (two numbers), yes, number, state, new.
 
     `name` is the field's, `typed` what was asked, `options` the states of a trait.
     """
@@ -55,6 +56,7 @@ class SupposedRow:
     after: str
     needs: str
     questions: tuple[Question, ...]
+    new: tuple[Question, ...]
     things: tuple[Thing, ...]
     more_things: int
 
@@ -73,7 +75,7 @@ class SupposedView:
         asked: bool,
     ) -> None:
         self._catalogue, self._locale, self._translate = catalogue, locale, _
-        self._figures, self._typed = found.figures, typed
+        self._figures, self._counted, self._typed = found.figures, found.counted, typed
         self._words = RuleWords(catalogue, locale, _)
         self.found = found
         self.asked = asked
@@ -102,6 +104,7 @@ class SupposedView:
             after=row.after.status,
             needs=self._needs(row),
             questions=tuple(self._questions(row.rule)),
+            new=tuple(self._new(row.rule)),
             things=tuple(things),
             more_things=sum(need.total for need in row.needs) - named,
         )
@@ -171,6 +174,21 @@ class SupposedView:
             case c.RatioRule() | c.CountRule() | c.FlagRule():
                 return [self._measure(code) for code in dict.fromkeys(c.measures_of(rule))]
         return []
+
+    def _new(self, rule: c.Rule) -> list[Question]:
+        """How many things that nobody has reported yet there would be, each as the row counts it."""
+        _, found = self._translate, []
+        for code in dict.fromkeys(c.measures_of(rule)):
+            measure = self._catalogue.measures[code]
+            one = newcomers.counting(measure, 1, self._catalogue)
+            if one is None or code not in self._counted:
+                continue
+            label = _("Thêm bao nhiêu {kind} mới?").format(kind=_(KIND_WORDS.get(one.kind, "đối tượng")))
+            counted = self._catalogue.attributes[one.attributes[0][0]].title.in_(self._locale)
+            state = self._state_now(one.attributes[0][1])
+            hint = _("Đều được ghi nhận: {title} ({state}).").format(title=counted, state=state)
+            found.append(Question("new", f"new:{code}", label, hint, self._of(f"new:{code}")))
+        return found
 
     def _below(self, rule: c.ChildrenRule) -> Question:
         _ = self._translate

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from services.indicators.answers.origins import Origin
 from services.indicators.answers.queries import Line, Sheet
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Ratio
 from services.indicators.criteria import catalogue as c
-from services.indicators.interchange.workbooks import Cell, Table
+from services.indicators.interchange.workbooks import Cell, Table, clock
 from services.indicators.interchange.workbooks import spelled as spelled
 from services.indicators.shapes.words import cause_words
-from services.indicators.views.rules import target_words
-from services.indicators.views.sheets import halted_words, local_words
-from services.indicators.views.wording import STATUS_WORDS, Translate
+from services.indicators.views.rules import judged, target_words
+from services.indicators.views.sheets import halted_words, local_words, measure_of
+from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words, origin_words, short_figure
 
 
-def sheet_table(sheet: Sheet, catalogue: c.Catalogue, orders: Mapping[str, str], locale: str, _: Translate) -> Table:
-    """One line per item, with what overlays and orders of suspension (in words, by row) make of it."""
-    head = [_("Mã"), _("Chỉ tiêu"), _("Kết quả"), _("Tử số"), _("Mẫu số"), _("Mức yêu cầu"), _("Từ"), _("Vì")]
-    head += [_("Của địa phương"), _("Tạm hoãn")]
+def sheet_table(
+    sheet: Sheet,
+    catalogue: c.Catalogue,
+    orders: Mapping[str, str],
+    sources: Mapping[str, Sequence[Origin]],
+    locale: str,
+    _: Translate,
+) -> Table:
+    """One line per item: its value with the sources that count and the documents they name, and what overlays and
+    orders of suspension (in words, by row) make of it.
+    """
+    head = [_("Mã"), _("Chỉ tiêu"), _("Kết quả"), _("Giá trị"), _("Tử số"), _("Mẫu số"), _("Mức yêu cầu")]
+    head += [_("Từ"), _("Vì"), _("Nguồn"), _("Tài liệu"), _("Của địa phương"), _("Tạm hoãn")]
     rows: list[list[Cell]] = []
     for row in sheet.rows:
         numerator: int | None = None
@@ -28,15 +38,18 @@ def sheet_table(sheet: Sheet, catalogue: c.Catalogue, orders: Mapping[str, str],
             numerator, denominator = row.figure
         elif row.figure is not None and not isinstance(row.figure, bool):
             numerator = engine.whole(row.figure)
-        target = "" if sheet.rolled_up else target_words(row.item.rule, _)
-        since = row.since.isoformat() if row.since else ""
+        target = "" if sheet.rolled_up else target_words(row.item.rule, _, locale=locale)
+        since = clock(row.since) if row.since else None
         why = cause_words(row.cause, locale) if row.cause else ""
         said = [row.item.code, row.item.title.in_(locale), _(STATUS_WORDS[row.status])]
+        said.append(figure_words(row.figure, None if sheet.rolled_up else measure_of(row.item, catalogue), locale, _))
+        origins = sources.get(row.item.code, ())
+        who = "; ".join(dict.fromkeys(origin_words(one.klass, one.source, _) for one in origins))
+        by = "; ".join(dict.fromkeys(one.document for one in origins if one.document))
         local = local_words(row.item, catalogue, locale, _)
         halted = "" if sheet.rolled_up else halted_words(row, catalogue, orders, locale, _)
-        rows.append(
-            [sheet.unit.code, sheet.unit.name, *said, numerator, denominator, target, since, why, local, halted]
-        )
+        figures: list[Cell] = [numerator, denominator, target, since, why, who, by, local, halted]
+        rows.append([sheet.unit.code, sheet.unit.name, *said, *figures])
     return Table(sheet.criteria.code, [_("Mã đơn vị"), _("Đơn vị"), *head], rows)
 
 
@@ -46,7 +59,8 @@ def children_table(
     """One line per unit below, one column per row of the matrix as the page draws it, overlays included.
 
     Units of the set's own level have their status per item, in words; those above it two columns per item, how many
-    units meet it and of how many. Where there is nothing to judge, the cells are empty.
+    units meet it and of how many. A row that is only watched has its figure there, or of how many units one is known.
+    Where there is nothing to judge, the cells are empty.
     """
     above = any(line.unit.level != criteria.level for line in lines)
     head = [_("Mã đơn vị"), _("Đơn vị"), _("Đạt"), _("Tổng")]
@@ -59,7 +73,10 @@ def children_table(
         for item in items:
             status, figure = line.cells.get(item.code, ("no_data", None))
             if above:
-                cells += list(figure) if isinstance(figure, Ratio) else [None, None]
+                counted = figure if judged(item.rule) else line.told(item.code)
+                cells += list(counted) if isinstance(counted, Ratio) else [None, None]
+            elif status == "measured" and figure is not None:
+                cells.append(short_figure(figure, locale, _))
             else:
                 cells.append(_(STATUS_WORDS[status]) if line.total else None)
         rows.append([line.unit.code, line.unit.name, line.met, line.total, *cells])

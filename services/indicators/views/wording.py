@@ -39,6 +39,13 @@ def figure_words(figure: Figure | None, measure: c.Measure | None, locale: str, 
     return f"{fmt_number(figure, locale)}{unit}"
 
 
+def short_figure(figure: Figure | None, locale: str, _: Translate) -> str:
+    """A figure for a narrow cell: 83,3%, có, 12."""
+    if isinstance(figure, Ratio) and figure.denominator:
+        return fmt_percent(*figure, locale)
+    return figure_words(figure, None, locale, _)
+
+
 LEVEL_WORDS = {"village": "thôn", "commune": "xã", "district": "huyện", "province": "tỉnh"}
 
 
@@ -61,6 +68,17 @@ FEED_WORDS = {
 """Who feeds a row, by the letters of the criteria files."""
 
 
+KIND_WORDS = {
+    "household": "hộ",
+    "person": "người",
+    "product": "sản phẩm",
+    "camera": "camera",
+    "loudspeaker": "loa",
+    "digital_team": "tổ công nghệ số",
+    "petition": "phản ánh",
+    "area": "phần địa bàn",
+}
+"""What single things are, by the kind their attributes name."""
 STATE_WORDS = {
     "answered": "đã trả lời",
     "open": "chưa trả lời",
@@ -97,3 +115,12 @@ def source_words(klass: str, source: str, _: Translate) -> str:
     if klass == "staff" or source.startswith("staff."):
         return _("Cán bộ nhập")
     return _("Đối tác {name}").format(name=source)
+
+
+def origin_words(klass: str, source: str, _: Translate) -> str:
+    """Where a value comes from, in words; see `origins.Origin`."""
+    if klass == "units":
+        return _("Tổng hợp từ các đơn vị bên dưới")
+    if klass == "below":
+        return _("Cộng từ các đơn vị bên dưới")
+    return source_words(klass, source, _)

@@ -18,4 +18,4 @@ pages = PageRouter(templates=TEMPLATES)
 async def get_document(tx: Tx, me: Me, document_id: uuid.UUID) -> Response:
     """A document kept with an entry, or the file of an import."""
     found = await evidence.get(tx, me, document_id)
-    return download(await evidence.content(tx, found), found.name, found.media_type)
+    return download(await evidence.content(tx, found.id), found.name, found.media_type)

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from chassis import units
 from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
 from chassis.errors import DomainError, NotFound
@@ -23,7 +22,7 @@ from services.indicators.calculation.engine import Ratio, Value
 from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
 from services.indicators.sources import evidence
-from services.indicators.sources.intake import ObservationRejected, Observed
+from services.indicators.sources.intake import ObservationRejected, Observed, unit_then
 from services.indicators.web.shell import TEMPLATES, chosen_set, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
@@ -47,7 +46,7 @@ class Entry(BaseModel):
 
 
 async def _entry_page(page: Page, tx: AsyncSession, unit: Unit, measure_code: str | None, **more: Any) -> Response:
-    criteria_set = chosen_set(None)
+    criteria_set = chosen_set(None, unit)
     catalogue = library.catalogue()
     measure = catalogue.measures.get(measure_code) if measure_code else None
     open_measures = [m for m in catalogue.measures.values() if "staff" in m.prefer and m.level == unit.level]
@@ -65,6 +64,7 @@ async def _entry_page(page: Page, tx: AsyncSession, unit: Unit, measure_code: st
         unit_path=await unit_path(tx, unit, criteria_set),
         back_href=f"/indicators/units/{unit.code}",
         back_label=unit.name,
+        search_url="/indicators/units",
         **more,
     )
 
@@ -74,7 +74,7 @@ async def entry_form(
     page: Page, tx: Tx, me: Me, code: str, measure: Annotated[str | None, Query(max_length=80)] = None
 ) -> Response:
     """First the measure is chosen, then its figure and what proves it are asked for."""
-    unit = await units.get(tx, code)
+    unit = await unit_then(tx, me, code, now())
     me.require(STAFF, unit.path)
     if measure and measure not in library.catalogue().measures:
         raise NotFound
@@ -84,7 +84,7 @@ async def entry_form(
 @pages.post("/units/{code}/entry", max_body=11 * MiB)
 async def enter(page: Page, tx: Tx, me: Me, code: str, measure: Annotated[str, Query(max_length=80)]) -> Response:
     """Store the figure; what is wrong is said beside the field and what was typed stays."""
-    unit = await units.get(tx, code)
+    unit = await unit_then(tx, me, code, now())
     me.require(STAFF, unit.path)
     definition = library.catalogue().measures.get(measure)
     if definition is None:

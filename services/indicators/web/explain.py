@@ -8,13 +8,14 @@ from fastapi import Query
 from starlette.responses import Response
 
 from chassis import units
+from chassis.auth import STAFF
 from chassis.paging import After
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.answers import asking, history, needs, queries
 from services.indicators.calculation.model import UnknownItem
 from services.indicators.criteria import library
-from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
+from services.indicators.web.shell import TEMPLATES, SetParam, set_of, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -32,7 +33,7 @@ async def explain(
 ) -> Response:
     """Why an item stands as it does. Ids of things and single facts are for those who look after the unit."""
     catalogue = library.catalogue()
-    criteria_set = chosen_set(set_code)
+    criteria_set = await set_of(tx, set_code, code)
     sheet = await queries.sheet(tx, code, criteria_set)
     item = asking.row_of(sheet, item_code)
     ids = asking.sees_ids(me, sheet.unit)
@@ -50,9 +51,11 @@ async def explain(
         view=view,
         least=least,
         ids=ids,
+        may_enter=me is not None and me.may(STAFF, sheet.unit.path),
         unit_path=await unit_path(tx, sheet.unit, criteria_set),
         back_href=f"/indicators/units/{sheet.unit.code}?set={criteria_set.code}",
         back_label=sheet.unit.name,
+        search_url="/indicators/units",
         history_href=views.address(f"{here}/history", set=criteria_set.code),
         next=views.address(here, set=criteria_set.code, after=following) if following else None,
         first=views.address(here, set=criteria_set.code) if after else None,
@@ -67,7 +70,7 @@ async def row_history(
     page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None, after: After = None
 ) -> Response:
     """How a row came about: a chart of a year against the target, and every change."""
-    criteria_set = chosen_set(set_code)
+    criteria_set = await set_of(tx, set_code, code)
     row = asking.RowAsked(code, criteria_set.code, item_code, asking.as_of_day(as_of))
     found = await asking.row_history(tx, row, TURNS, after)
     here = f"/indicators/units/{found.unit.code}/items/{found.item.code}"
@@ -83,6 +86,7 @@ async def row_history(
         unit_path=await unit_path(tx, found.unit, criteria_set),
         back_href=views.address(here, set=criteria_set.code),
         back_label=page._("Vì sao?"),
+        search_url="/indicators/units",
         csv_href=views.address(f"{here}/history.csv", **asked),
         next=views.address(f"{here}/history", after=found.next, **asked) if found.next else None,
         first=views.address(f"{here}/history", **asked) if after else None,
@@ -94,7 +98,7 @@ async def row_history_csv(
     page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None
 ) -> Response:
     """Every change of a row as CSV (UTF-8 with BOM), newest first."""
-    criteria_set = chosen_set(set_code)
+    criteria_set = await set_of(tx, set_code, code)
     unit = await units.get(tx, code, asking.as_of_day(as_of))
     if all(one.code != item_code for one in library.catalogue().rows_of(criteria_set.code)):
         raise UnknownItem(set=criteria_set.code, item=item_code[:60])

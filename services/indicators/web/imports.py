@@ -16,13 +16,30 @@ from chassis.errors import Malformed
 from chassis.paging import After, decode_cursor, encode_cursor
 from chassis.web import Me, MiB, Page, PageRouter, Tx
 from services.indicators import views
+from services.indicators.answers import queries
 from services.indicators.criteria import library
-from services.indicators.interchange import importing, layout, offering, previewing, reading, undoing, workbooks
+from services.indicators.interchange import (
+    importing,
+    layout,
+    offering,
+    previewing,
+    reading,
+    underway,
+    undoing,
+    workbooks,
+)
 from services.indicators.interchange.importing import Import
 from services.indicators.interchange.offering import Asked
 from services.indicators.shapes.words import cause_words
 from services.indicators.sources import evidence
-from services.indicators.views.imports import RUNNING, STATES, announced, fault_view, measure_title
+from services.indicators.views.imports import (
+    RUNNING,
+    STATES,
+    announced,
+    fault_view,
+    measure_title,
+    refusal_words,
+)
 from services.indicators.web.downloads import download
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
 
@@ -41,7 +58,9 @@ MOST_UNITS = 20_000
 
 async def _asked(tx: AsyncSession, me: Me, code: str, set_code: str | None, level: str | None) -> Asked:
     catalogue = library.catalogue()
-    return await offering.asked(tx, me, code, chosen_set(set_code) if set_code else None, level, catalogue)
+    return await offering.asked(
+        tx, me, code, queries.criteria_set(catalogue, set_code) if set_code else None, level, catalogue
+    )
 
 
 @pages.get("/units/{code}/imports")
@@ -102,7 +121,8 @@ async def _template(page: Page, tx: AsyncSession, asked: Asked) -> workbooks.Tem
     plan = layout.columns(asked.criteria, asked.level, library.catalogue())
     found = await units.search(tx, level=asked.level, within=asked.unit.path, limit=MOST_UNITS)
     kinds = getattr(asked.criteria, "kinds", ()) if asked.level == asked.criteria.level else ()
-    listed = [unit for unit in found[:MOST_UNITS] if not kinds or unit.kind in kinds]
+    meant = [unit for unit in found[:MOST_UNITS] if asked.criteria.area.touches(unit.path)]
+    listed = [unit for unit in meant if not kinds or unit.kind in kinds]
     basis = asked.criteria.legal_basis
     return workbooks.Template(asked.criteria.title.vi, basis.number, plan, listed, units.today())
 
@@ -138,7 +158,7 @@ class Sent(BaseModel):
 async def upload(
     page: Page, tx: Tx, me: Me, code: str, set_code: SetParam = None, level: LevelParam = None
 ) -> Response:
-    """Read the file and show what it would do; nothing counts yet."""
+    """Take the file and show what it would do, a large one once it has been read; nothing counts yet."""
     asked = await _asked(tx, me, code, set_code, level)
     form = await page.form(Sent)
     files = form.files.get("file", [])
@@ -147,8 +167,8 @@ async def upload(
     data = await files[0].read(reading.MAX_BYTES + 1)
     sent = previewing.Upload(asked.unit, asked.criteria, asked.level, files[0].filename or "", data)
     try:
-        made = await previewing.preview(tx, me, sent, library.catalogue())
-    except (reading.FileRefused, reading.FileTooLarge) as error:
+        made, _state = await previewing.hand_in(tx, me, sent, library.catalogue())
+    except (reading.FileRefused, reading.FileTooLarge, previewing.TooManyWaiting) as error:
         return await _import_page(page, tx, asked, errors=page.errors_of(error))
     return page.redirect(f"/indicators/imports/{made}")
 
@@ -169,7 +189,7 @@ async def _one(page: Page, tx: AsyncSession, one: Import, after: int = 0, **more
         left[FAULTS - 1].number if len(left) > FAULTS else 0
     )
     criteria_set = library.catalogue().sets.get(one.set_code)
-    progress = await importing.progress(tx, one) if one.state in RUNNING else None
+    progress = await underway.progress(tx, one.id) if one.state in RUNNING else None
     return page.render(
         "import.html",
         title=one.name,
@@ -179,11 +199,12 @@ async def _one(page: Page, tx: AsyncSession, one: Import, after: int = 0, **more
         word=state_words(page)[one.state],
         progress=progress,
         announced=announced(one, progress, page._),
+        refusal=refusal_words(one, page._),
         twin=await importing.same_file(tx, one) if one.state == "previewed" else None,
         faults=[fault_view(fault, library.catalogue(), page.locale, page._) for fault in faults[:FAULTS]],
         sample=[_sample_line(page, entry) for entry in await importing.first_entries(tx, one.id, SAMPLE)],
         left=[_left_line(page, row) for row in left[:FAULTS]],
-        unit_path=await unit_path(tx, unit, chosen_set(one.set_code if criteria_set else None)),
+        unit_path=await unit_path(tx, unit, chosen_set(one.set_code if criteria_set else None, unit)),
         back_href=f"/indicators/units/{one.unit}/imports?set={one.set_code}&level={one.level}",
         back_label=page._("Nhập số liệu từ tệp"),
         next=f"/indicators/imports/{one.id}?after={last}" if last else None,
@@ -244,6 +265,14 @@ async def apply(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response:
     return page.redirect(f"/indicators/imports/{import_id}", flash=flash)
 
 
+@pages.post("/imports/{import_id}/discard")
+async def discard(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response:
+    """Put a preview aside, also while its file is still being read."""
+    state = await previewing.put_aside(tx, me, import_id)
+    flash = "Đã bỏ tệp, không ghi gì." if state == "discarded" else None
+    return page.redirect(f"/indicators/imports/{import_id}", flash=flash)
+
+
 @pages.get("/imports/{import_id}/undo")
 async def ask_undo(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response:
     """Ask before an undo, with the consequence in words."""
@@ -256,7 +285,7 @@ async def ask_undo(page: Page, tx: Tx, me: Me, import_id: uuid.UUID) -> Response
         title=page._("Hoàn tác lần nhập tệp"),
         one=one,
         unit=unit,
-        unit_path=await unit_path(tx, unit, chosen_set(None)),
+        unit_path=await unit_path(tx, unit, chosen_set(None, unit)),
         back_href=f"/indicators/imports/{one.id}",
         back_label=one.name,
     )

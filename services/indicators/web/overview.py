@@ -19,11 +19,13 @@ from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.answers import queries
 from services.indicators.criteria import catalogue as criteria
+from services.indicators.criteria import library
 from services.indicators.interchange import workbooks
 from services.indicators.settings import Settings
 from services.indicators.views import geometry
+from services.indicators.views.rules import judged
 from services.indicators.web.downloads import download
-from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, unit_path
+from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, set_of, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -79,14 +81,22 @@ def levels_below(here: Unit, of: criteria.CriteriaSet) -> list[str]:
     return list(LEVELS[LEVELS.index(here.level) + 1 : LEVELS.index(of.level) + 1])
 
 
-async def _start_unit(tx: AsyncSession, asked: str | None, me: Principal | None) -> Unit | None:
-    """Where the overview opens: the unit asked for, the reader's own, or the first province."""
+async def _start_unit(
+    tx: AsyncSession, asked: str | None, me: Principal | None, of: criteria.CriteriaSet | None
+) -> Unit | None:
+    """Where the overview opens: the unit asked for, the reader's own if the set says something of it, a unit that the
+    set names, or the first province.
+    """
     if asked:
         return await units.get(tx, asked)
     if me is not None and me.home is not None:
         home = await units.find(tx, me.home.unit)
-        if home is not None:
+        if home is not None and (of is None or queries.offered(of, home)):
             return home
+    for path in of.area.paths if of is not None else ():
+        named = await units.find(tx, path.rpartition("/")[2])
+        if named is not None and named.path == path:
+            return named
     provinces = await units.search(tx, level="province", limit=1)
     return provinces[0] if provinces else None
 
@@ -117,10 +127,11 @@ async def overview(
     after: After = None,
 ) -> Response:
     """How the units below a unit stand: a sentence, a map, the nearest to done, and the matrix units by criteria."""
-    of = chosen_set(set_code)
-    here = await _start_unit(tx, unit, me)
+    named = queries.criteria_set(library.catalogue(), set_code) if set_code else None
+    here = await _start_unit(tx, unit, me, named)
     if here is None:
         return page.render("no_units.html", title=page._("Chỉ tiêu"), search_url="/indicators/units")
+    of = named or chosen_set(None, here)
     if LEVELS.index(here.level) >= LEVELS.index(of.level):
         return page.redirect(f"/indicators/units/{here.code}?set={of.code}")
     asked = _asked(here, of, level, order, status, item)
@@ -156,9 +167,10 @@ async def _map(tx: AsyncSession, here: Unit, of: criteria.CriteriaSet, page: Pag
     level = LEVELS[min(LEVELS.index(of.level), max(LEVELS.index("commune"), LEVELS.index(here.level) + 1))]
     between = LEVELS[LEVELS.index(here.level) + 1 : LEVELS.index(level)]
     found = await queries.standings(tx, here, [*between, level], set_code=of.code)
+    told = {} if any(judged(item.rule) for item in of.items) else await queries.told(tx, here, of)
     settings = page.renderer.settings
     shapes = geometry.read(settings.map_file) if isinstance(settings, Settings) else {}
-    return views.MapView(here, found, of, level, page.locale, page._, shapes)
+    return views.MapView(here, found, of, level, page.locale, page._, shapes, told)
 
 
 @pages.get("/units")
@@ -207,7 +219,7 @@ async def children_csv(
     item: ItemParam = None,
 ) -> Response:
     """The matrix of a unit as CSV."""
-    of = chosen_set(set_code)
+    of = await set_of(tx, set_code, code)
     table = await _table(tx, page, code, of, (level, order, status, item))
     return download(workbooks.csv_of(table), f"{code}-{of.code}-units.csv", workbooks.CSV)
 
@@ -224,7 +236,7 @@ async def children_xlsx(
     item: ItemParam = None,
 ) -> Response:
     """The matrix of a unit as a workbook."""
-    of = chosen_set(set_code)
+    of = await set_of(tx, set_code, code)
     table = await _table(tx, page, code, of, (level, order, status, item))
     body = await run_in_threadpool(workbooks.xlsx_of, table)
     return download(body, f"{code}-{of.code}-units.xlsx", workbooks.XLSX)

@@ -35,11 +35,12 @@ Days = Annotated[int, Query(ge=1, le=3650)]
 ItemParam = Annotated[str | None, Query(max_length=60, alias="item")]
 
 
-async def _here(
-    tx: AsyncSession, me: Principal | None, code: str, of: CriteriaSet, show: str, item: str | None
-) -> Unit:
-    """The unit, if the question makes sense there; what partners sent in vain is for staff."""
+async def _asked(
+    tx: AsyncSession, me: Principal | None, code: str, set_code: str | None, show: str, item: str | None
+) -> tuple[Unit, CriteriaSet]:
+    """The unit and the set, if the question makes sense there; what partners sent in vain is for staff."""
     here = await units.get(tx, code)
+    of = chosen_set(set_code, here)
     queries.require_offered(of, here)
     if item:
         queries.item_of(of, item)
@@ -47,7 +48,7 @@ async def _here(
         if me is None:
             raise Unauthenticated
         me.require(STAFF, here.path)
-    return here
+    return here, of
 
 
 @pages.get("/units/{code}/quality")
@@ -63,8 +64,7 @@ async def quality_page(
     after: After = None,
 ) -> Response:
     """Missing, old, disagreeing and suspended figures of a unit and everything below it."""
-    of = chosen_set(set_code)
-    here = await _here(tx, me, code, of, show, item)
+    here, of = await _asked(tx, me, code, set_code, show, item)
     view = words.QualityView(
         here.name,
         of.title.in_(page.locale),
@@ -122,8 +122,7 @@ async def quality_csv(
     days: Days = quality.OLD_DAYS,
 ) -> Response:
     """The same list as CSV, to its end."""
-    of = chosen_set(set_code)
-    here = await _here(tx, me, code, of, show, item)
+    here, of = await _asked(tx, me, code, set_code, show, item)
     asked = lists.page_of(page, here, of, show, item or None, days)
     # The first piece is read before anything is sent, so that what is wrong can still be told as an error.
     first = await lists.listed(tx, asked, lists.PIECE)

@@ -88,7 +88,9 @@ async def _missing(tx: AsyncSession, asked: Asked, limit: int) -> Listed:
     gaps = await quality.missing_figures(tx, asked.here, asked.of, item=asked.item, after=after, limit=limit)
     more = encode_cursor((gaps[limit - 1].unit.code, gaps[limit - 1].place)) if len(gaps) > limit else None
     names = await queries.names(tx, {gap.unit.parent for gap in gaps})
-    return list(words.gaps(gaps[:limit], asked.of.code, names, asked.locale, asked.translate)), more
+    return list(
+        words.gaps(gaps[:limit], asked.of.code, library.catalogue(), names, asked.locale, asked.translate)
+    ), more
 
 
 async def _old(tx: AsyncSession, asked: Asked, limit: int) -> Listed:

@@ -14,8 +14,7 @@ from starlette.responses import Response
 
 from chassis import units
 from chassis.auth import STAFF, Principal
-from chassis.errors import Malformed
-from chassis.paging import After, decode_cursor, encode_cursor
+from chassis.paging import After, encode_cursor
 from chassis.text import Line
 from chassis.web import Me, Page, PageRouter, Tx
 from services.indicators import views
@@ -36,6 +35,9 @@ _NAMES = sa.text("""
 """)
 
 
+Reason = Annotated[Literal["", "renew", "no_share", "not_shared", "entities", "mixed", "unknown", "not_open"], Query()]
+
+
 class Decision(BaseModel):
     """What is done with one question, and the document or reason it rests on."""
 
@@ -46,27 +48,33 @@ class Decision(BaseModel):
 
 @pages.get("/settlements")
 async def waiting(
-    page: Page, tx: Tx, me: Me, unit: Annotated[str | None, Query(max_length=40)] = None, after: After = None
+    page: Page,
+    tx: Tx,
+    me: Me,
+    unit: Annotated[str | None, Query(max_length=40)] = None,
+    reason: Reason = "",
+    after: After = None,
 ) -> Response:
     """What waits at the reader's unit and below it, a page at a time."""
     here = await units.get(tx, unit or (me.home.unit if me.home is not None else ""))
-    cursor = decode_cursor(after, 1)
-    try:
-        last = uuid.UUID(str(cursor[0])) if cursor else None
-    except ValueError as error:
-        raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
-    found = await settling.waiting(tx, me, here, limit=ROWS, after=last)
+    place = settling.place_of(after)
+    found = await settling.waiting(tx, me, here, limit=ROWS, after=place, reason=reason or None)
     shown = found[:ROWS]
-    following = encode_cursor((str(shown[-1].id),)) if len(found) > ROWS else None
-    address = "/indicators/settlements"
+    last = shown[-1] if len(found) > ROWS else None
+    following = encode_cursor((last.path, last.measure, str(last.id))) if last is not None else None
+    address, asked = "/indicators/settlements", {"unit": here.code, "reason": reason or None}
+    counts = await settling.counts(tx, me, here)
     return page.render(
         "settlements.html",
         title=page._("Số liệu cần giải quyết sau sắp xếp"),
         unit=here,
-        rows=views.settlement_views(shown, await _names(tx, shown), library.catalogue(), page.locale, page._),
-        unit_path=await unit_path(tx, here, chosen_set(None)),
-        next=views.address(address, unit=here.code, after=following) if following else None,
-        first=views.address(address, unit=here.code) if after else None,
+        rows=await _views(page, tx, shown),
+        total=sum(counts.values()),
+        reasons=[(code, n, page._(settling.REASONS[code])) for code, n in counts.items()],
+        reason=reason,
+        unit_path=await unit_path(tx, here, chosen_set(None, here)),
+        next=views.address(address, after=following, **asked) if following else None,
+        first=views.address(address, **asked) if after else None,
     )
 
 
@@ -76,17 +84,27 @@ async def _names(tx: AsyncSession, shown: Sequence[Settlement]) -> dict[str, str
     return {row.key: row.name for row in rows}
 
 
+async def _views(page: Page, tx: AsyncSession, shown: Sequence[Settlement]) -> list[views.SettlementView]:
+    heirs = await settling.heirs(tx, {part["unit"] for one in shown for part in one.parts})
+    return views.settlement_views(shown, await _names(tx, shown), heirs, library.catalogue(), page.locale, page._)
+
+
 async def _one(page: Page, tx: AsyncSession, me: Principal, found: Settlement, **more: Any) -> Response:
     here = await units.get(tx, code_of(found.unit))
-    (view,) = views.settlement_views([found], await _names(tx, [found]), library.catalogue(), page.locale, page._)
+    (view,) = await _views(page, tx, [found])
+    heirs = await settling.heirs(tx, {part["unit"] for part in found.parts})
+    have = await settling.figures_of(tx, {one.key for of in heirs.values() for one in of}, found.measure)
     return page.render(
         "settlement.html",
         title=view.title,
         unit=here,
         view=view,
+        shared=views.shared_among(
+            found, await _names(tx, [found]), heirs, have, library.catalogue(), page.locale, page._
+        ),
         is_open=found.status == "open",
         may_settle=me.may(STAFF, found.path),
-        unit_path=await unit_path(tx, here, chosen_set(None)),
+        unit_path=await unit_path(tx, here, chosen_set(None, here)),
         back_href=views.address("/indicators/settlements", unit=here.code),
         back_label=page._("Số liệu cần giải quyết sau sắp xếp"),
         **more,

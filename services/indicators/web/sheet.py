@@ -14,14 +14,15 @@ from chassis.i18n import fmt_date, fmt_datetime
 from chassis.units import LEVELS
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.answers import asking, queries
-from services.indicators.criteria import catalogue as criteria
+from services.indicators.answers import asking, origins, queries
 from services.indicators.criteria import library
 from services.indicators.interchange import workbooks
 from services.indicators.web.downloads import download
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
+
+AsOf = Annotated[str | None, Query(max_length=40)]
 
 
 @pages.get("/units/{code}")
@@ -32,12 +33,12 @@ async def unit_sheet(
     code: str,
     set_code: SetParam = None,
     show: Annotated[str, Query(max_length=20)] = "",
-    as_of: Annotated[str | None, Query(max_length=40)] = None,
+    as_of: AsOf = None,
 ) -> Response:
     """The sheet of a unit: the answer in a sentence, a ring, one row per criterion, and what changed last."""
-    criteria_set = chosen_set(set_code)
     here = await units.get(tx, code, asking.as_of_day(as_of))
-    if LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
+    criteria_set = chosen_set(set_code, here)
+    if not as_of and LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
         return page.redirect(views.place(here, criteria_set))
     if as_of:
         sheet = (await asking.past(tx, code, criteria_set.code, as_of)).sheet
@@ -50,6 +51,7 @@ async def unit_sheet(
             "orders": views.order_words(orders, page.locale, page._),
         }
     traits = await queries.traits(tx, here, (row.item for row in sheet.rows))
+    drawn["documents"] = await origins.behind(tx, {row.cause for row in sheet.rows})
     view = views.SheetView(
         sheet, library.catalogue(), page.locale, page._, missing_only=show == "missing", traits=traits, **drawn
     )
@@ -60,19 +62,33 @@ async def unit_sheet(
         view=view,
         history=[views.history_line(change, library.catalogue(), page.locale, page._) for change in history],
         as_of=_as_of_words(as_of, page.locale) if as_of else "",
+        asked={"set": criteria_set.code, "as_of": as_of or None},
+        today=units.today().isoformat(),
         choices=[] if as_of else await set_choices(tx, here, criteria_set.code, page),
         may_enter=me is not None and me.may(STAFF, here.path),
-        unit_path=await unit_path(tx, here, criteria_set),
+        unit_path=await unit_path(tx, here, criteria_set, as_of),
+        below=await _below(tx, sheet, as_of) if as_of and sheet.rolled_up else [],
         search_url="/indicators/units",
         position=await queries.top_position(tx),
     )
 
 
-async def _table(page: Page, tx: Tx, code: str, of: criteria.CriteriaSet) -> workbooks.Table:
-    sheet = await queries.sheet(tx, code, of)
-    rows = await queries.suspended(tx, sheet.unit, of.code, units.today())
+async def _table(page: Page, tx: Tx, code: str, set_code: str | None, as_of: str | None) -> workbooks.Table:
+    """The sheet as the page shows it, of today or of another day."""
+    day = asking.as_of_day(as_of)
+    of = chosen_set(set_code, await units.get(tx, code, day))
+    sheet = (await asking.past(tx, code, of.code, as_of)).sheet if as_of else await queries.sheet(tx, code, of)
+    rows = await queries.suspended(tx, sheet.unit, of.code, day or units.today())
     orders = views.order_words(rows, page.locale, page._)
-    return views.sheet_table(sheet, library.catalogue(), orders, page.locale, page._)
+    sources = await asking.sources(tx, sheet, as_of)
+    return views.sheet_table(sheet, library.catalogue(), orders, sources, page.locale, page._)
+
+
+async def _below(tx: Tx, sheet: queries.Sheet, as_of: str) -> list[tuple[str, str]]:
+    """The units that lay directly below on the day, by name, each with where it can be read."""
+    found = await units.children(tx, sheet.unit.code, asking.as_of_day(as_of))
+    asked = {"set": sheet.criteria.code, "as_of": as_of}
+    return [(unit.name, views.address(f"/indicators/units/{unit.code}", **asked)) for unit in found]
 
 
 def _as_of_words(as_of: str, locale: str) -> str:
@@ -83,17 +99,20 @@ def _as_of_words(as_of: str, locale: str) -> str:
 
 
 @pages.get("/units/{code}/sheet.csv")
-async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
+async def sheet_csv(page: Page, tx: Tx, code: str, set_code: SetParam = None, as_of: AsOf = None) -> Response:
     """The sheet as CSV."""
-    criteria_set = chosen_set(set_code)
-    table = await _table(page, tx, code, criteria_set)
-    return download(workbooks.csv_of(table), f"{code}-{criteria_set.code}.csv", workbooks.CSV)
+    table = await _table(page, tx, code, set_code, as_of)
+    return download(workbooks.csv_of(table), f"{_file_name(code, table.name, as_of)}.csv", workbooks.CSV)
 
 
 @pages.get("/units/{code}/sheet.xlsx")
-async def sheet_xlsx(page: Page, tx: Tx, code: str, set_code: SetParam = None) -> Response:
+async def sheet_xlsx(page: Page, tx: Tx, code: str, set_code: SetParam = None, as_of: AsOf = None) -> Response:
     """The sheet as a workbook."""
-    criteria_set = chosen_set(set_code)
-    table = await _table(page, tx, code, criteria_set)
+    table = await _table(page, tx, code, set_code, as_of)
     body = await run_in_threadpool(workbooks.xlsx_of, table)
-    return download(body, f"{code}-{criteria_set.code}.xlsx", workbooks.XLSX)
+    return download(body, f"{_file_name(code, table.name, as_of)}.xlsx", workbooks.XLSX)
+
+
+def _file_name(code: str, set_code: str, as_of: str | None) -> str:
+    day = asking.as_of_day(as_of)
+    return f"{code}-{set_code}-{day.isoformat()}" if day else f"{code}-{set_code}"

@@ -23,30 +23,47 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 SetParam = Annotated[str | None, Query(alias="set", max_length=60)]
 
 
-def chosen_set(code: str | None) -> criteria.CriteriaSet:
-    """The set named, or the one to begin with."""
+def chosen_set(code: str | None, unit: Unit) -> criteria.CriteriaSet:
+    """The set named, or the one to begin with at a unit; raises UnknownSet."""
     catalogue = library.catalogue()
     if code:
         return queries.criteria_set(catalogue, code)
-    return first_set(catalogue, units.today())
+    return first_set(catalogue, units.today(), unit)
 
 
-def first_set(catalogue: criteria.Catalogue, day: date) -> criteria.CriteriaSet:
-    """The set a reader meets first: of those in force that judge something and rest on a document, the most recent one
-    for the smallest units, since that says something of every unit above them too.
+async def set_of(tx: AsyncSession, code: str | None, unit: str) -> criteria.CriteriaSet:
+    """As `chosen_set`, for the unit a code names today; raises UnknownSet and UnknownUnit."""
+    if code:
+        return queries.criteria_set(library.catalogue(), code)
+    return chosen_set(None, await units.get(tx, unit))
+
+
+def first_set(catalogue: criteria.Catalogue, day: date, unit: Unit) -> criteria.CriteriaSet:
+    """The set a reader meets first at a unit: of those in force that say something of it, judge something and rest on a
+    document, the most recent one for the smallest units, since that says something of every unit above them too.
     """
 
-    def rank(one: criteria.CriteriaSet) -> tuple[bool, bool, int, date, int]:
+    def rank(one: criteria.CriteriaSet) -> tuple[bool, bool, bool, int, date, int]:
         asks = not one.auxiliary and not one.unofficial and any(judged(item.rule) for item in one.items)
-        return one.holds_on(day), asks, LEVELS.index(one.level), one.valid_from, len(one.items)
+        return (
+            queries.offered(one, unit),
+            one.holds_on(day),
+            asks,
+            LEVELS.index(one.level),
+            one.valid_from,
+            len(one.items),
+        )
 
     return max(catalogue.sets.values(), key=rank)
 
 
-async def unit_path(tx: AsyncSession, unit: Unit, criteria_set: criteria.CriteriaSet) -> list[dict[str, str]]:
-    """The breadcrumb of the shell: every step leads to its own overview or sheet."""
+async def unit_path(
+    tx: AsyncSession, unit: Unit, criteria_set: criteria.CriteriaSet, as_of: str | None = None
+) -> list[dict[str, str]]:
+    """The breadcrumb of the shell: every step leads to its own overview or sheet, of the day that is asked."""
+    asked = {"set": criteria_set.code, "as_of": as_of or None}
     return [
-        {"code": above.code, "name": above.name, "href": f"/indicators/units/{above.code}?set={criteria_set.code}"}
+        {"code": above.code, "name": above.name, "href": views.address(f"/indicators/units/{above.code}", **asked)}
         for above in await units.breadcrumb(tx, unit)
     ]
 

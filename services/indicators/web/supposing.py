@@ -10,11 +10,13 @@ from chassis.errors import InvalidFields
 from chassis.units import LEVELS
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.answers import asking, whatif
+from services.indicators.answers import asking, newcomers, whatif
+from services.indicators.answers.newcomers import Newcomers
 from services.indicators.answers.singles import Single
-from services.indicators.answers.whatif import Change
+from services.indicators.answers.whatif import Change, Supposition
 from services.indicators.calculation.model import restore
 from services.indicators.criteria import library
+from services.indicators.criteria.catalogue import Catalogue
 from services.indicators.criteria.figures import Ratio
 from services.indicators.views.supposing import SupposedView
 from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
@@ -22,21 +24,22 @@ from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_
 pages = PageRouter(templates=TEMPLATES)
 
 MOST = 10**12
-KINDS = ("more", "yes", "share", "of", "state", "thing")
+KINDS = ("more", "yes", "share", "of", "state", "thing", "new")
 
 
 def typed_of(request: Request) -> dict[str, str]:
     """The fields of the form: `more:village.fibre_households` and the like; others are left alone."""
     fields = {}
-    for name, value in request.query_params.items():
-        if name.partition(":")[0] in KINDS and ":" in name and len(name) < 200:
+    # Rows that share a measure ask for it twice: what was left empty in one of them says nothing.
+    for name, value in request.query_params.multi_items():
+        if name.partition(":")[0] in KINDS and ":" in name and len(name) < 200 and value.strip():
             fields[name] = value.strip()[:40]
-    return {name: value for name, value in fields.items() if value}
+    return fields
 
 
-def changes_of(typed: dict[str, str]) -> tuple[list[Change | Single], dict[str, str]]:
+def changes_of(typed: dict[str, str], catalogue: Catalogue) -> tuple[list[Supposition], dict[str, str]]:
     """What was supposed, and per field what cannot be read."""
-    changes: list[Change | Single] = []
+    changes: list[Supposition] = []
     errors: dict[str, str] = {}
     for name, value in typed.items():
         kind, _, subject = name.partition(":")
@@ -47,6 +50,12 @@ def changes_of(typed: dict[str, str]) -> tuple[list[Change | Single], dict[str, 
             changes.append(Change(subject, value=True))
         elif kind == "state":
             changes.append(Change(subject, value=value))
+        elif kind == "new":
+            new = _newcomers(subject, value, catalogue)
+            if isinstance(new, str):
+                errors[name] = new
+            else:
+                changes.append(new)
         elif kind in ("more", "share"):
             numbers = [value, typed.get(f"of:{subject}", "")] if kind == "share" else [value]
             if not all(n.isascii() and n.isdecimal() and int(n) <= MOST for n in numbers):
@@ -58,19 +67,28 @@ def changes_of(typed: dict[str, str]) -> tuple[list[Change | Single], dict[str, 
     return changes, errors
 
 
+def _newcomers(subject: str, value: str, catalogue: Catalogue) -> Newcomers | str:
+    """So many new things that a measure would count, or what is wrong with the field."""
+    if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= newcomers.MOST):
+        return "Phải là số nguyên từ 1 đến 1.000.000."
+    measure = catalogue.measures.get(subject)
+    found = newcomers.counting(measure, int(value), catalogue) if measure is not None else None
+    return found or "Thước đo này không đếm từng đối tượng."
+
+
 @pages.get("/units/{code}/what-if")
 async def what_if(request: Request, page: Page, tx: Tx, me: MaybeMe, code: str, set_code: SetParam = None) -> Response:
     """How the unit would stand with other figures, and the least that would turn each row.
 
     Single things are offered to those who may see their ids.
     """
-    of = chosen_set(set_code)
     here = await units.get(tx, code)
+    of = chosen_set(set_code, here)
     if LEVELS.index(here.level) < LEVELS.index(of.level):
         return page.redirect(views.place(here, of))
     catalogue = library.catalogue()
     typed = typed_of(request)
-    changes, errors = changes_of(typed)
+    changes, errors = changes_of(typed, catalogue)
     await asking.allow(tx, me, code, changes)
     ids = asking.sees_ids(me, here)
     try:

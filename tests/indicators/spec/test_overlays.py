@@ -13,6 +13,7 @@ from services.indicators.criteria import library
 from services.indicators.criteria.documents import Document, shipped
 from services.indicators.criteria.figures import Ratio
 from services.indicators.criteria.judging import judge
+from tests.indicators.elsewhere import catalogue_with
 
 SET = "mard-2023-smart-commune"
 # As of units, the last day of a validity is the first on which it no longer holds.
@@ -138,8 +139,11 @@ REST = {
 
 @pytest.mark.parametrize("addresses", [None, Ratio(0, 2500), Ratio(2499, 2500), Ratio(2500, 2500)])
 def test_the_letter_suspends_digital_addresses_in_hai_duong_and_nothing_else_of_8_4(addresses: Ratio | None) -> None:
+    # The letter is for Hải Dương; a place that took its criteria over would not have taken over its difficulty.
+    beyond = catalogue_with("31")
+
     def judged(unit: Unit, **changed: Any) -> str:
-        (item,) = [item for item in catalogue().items_for(ADVANCED, unit, MAY) if item.code == "8.4"]
+        (item,) = [item for item in beyond.items_for(ADVANCED, unit, MAY) if item.code == "8.4"]
         told = REST | {"commune.digital_addresses": addresses}
         return judge(item.rule, told | {f"commune.{name}": value for name, value in changed.items()}).status
 
@@ -157,7 +161,17 @@ def test_the_letter_suspends_digital_addresses_in_hai_duong_and_nothing_else_of_
     assert judged(ELSEWHERE) == without
 
 
-def test_every_set_applies_to_units_of_its_level_and_kind_and_to_no_other() -> None:
+NATIONAL = ("mard-2023-", "pm-924-2025", "nd-smart-hamlet-2023", "recognition-")
+"""How the sets begin that no text binds to one place."""
+
+
+@pytest.mark.parametrize(
+    ("path", "of_the_province", "of_the_district"),
+    [("30/298/1", True, True), ("30/294/1", True, False), ("31/315/1", False, False), ("301/298/1", False, False)],
+)
+def test_every_set_applies_to_units_of_its_level_kind_and_place_and_to_no_other(
+    path: str, of_the_province: bool, of_the_district: bool
+) -> None:
     kinds = {
         "province": ["tinh", "thanh_pho"],
         "district": ["huyen", "thi_xa", "thanh_pho", "quan"],
@@ -167,6 +181,7 @@ def test_every_set_applies_to_units_of_its_level_and_kind_and_to_no_other() -> N
     for name, criteria in catalogue().sets.items():
         for level, choices in kinds.items():
             for kind in choices:
-                unit = Unit("1", "Đơn vị", level, kind, "", "30/1", date(2019, 12, 1))
-                expected = level == criteria.level and (level != "commune" or kind == "xa")
+                unit = Unit("1", "Đơn vị", level, kind, "", path, date(2019, 12, 1))
+                there = name.startswith(NATIONAL) or (of_the_district if name.startswith("tuky-") else of_the_province)
+                expected = there and level == criteria.level and (level != "commune" or kind == "xa")
                 assert bool(catalogue().items_for(name, unit, MAY)) == expected, (name, level, kind)

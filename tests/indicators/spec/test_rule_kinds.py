@@ -31,6 +31,7 @@ SET = """\
 set: quy-tac-2026
 title: {{vi: "Thử", en: "Trial"}}
 level: district
+applies_to: {{units: ["30"]}}
 legal_basis: {{number: 1/QĐ, date: 2026-01-01, issuer: UBND, title: "Thử"}}
 valid_from: 2026-01-01
 needs: all

@@ -94,7 +94,7 @@ async def known(world: World, *units: Unit) -> None:
 
     async def found(unit: Unit) -> bool:
         async with slots:
-            return (await world.client.get(f"{API}/units/{unit.code}/sets/hd-288-2023")).is_success
+            return (await world.client.get(f"{API}/units/{unit.code}/sets/nd-smart-hamlet-2023")).is_success
 
     async def all_found() -> bool:
         return all(await asyncio.gather(*(found(unit) for unit in units[-3:])))

@@ -23,15 +23,16 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from xaso.indicators.v1 import indicators_pb2 as xaso_dot_indicators_dot_v1_dot_indicators__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fxaso/indicators/v1/events.proto\x12\x12xaso.indicators.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x01\n\x11\x43omplianceChanged\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\t\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x07 \x01(\t\x12\x0b\n\x03met\x18\x08 \x01(\x05\x12\r\n\x05total\x18\t \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fxaso/indicators/v1/events.proto\x12\x12xaso.indicators.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#xaso/indicators/v1/indicators.proto\"\xe2\x01\n\x11\x43omplianceChanged\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x0b\n\x03set\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\t\x12.\n\nchanged_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62\x65\x63\x61use\x18\x07 \x01(\t\x12\x0b\n\x03met\x18\x08 \x01(\x05\x12\r\n\x05total\x18\t \x01(\x05\x12(\n\x05value\x18\n \x01(\x0b\x32\x19.xaso.indicators.v1.Valueb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'xaso.indicators.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPLIANCECHANGED']._serialized_start=89
-  _globals['_COMPLIANCECHANGED']._serialized_end=273
+  _globals['_COMPLIANCECHANGED']._serialized_start=126
+  _globals['_COMPLIANCECHANGED']._serialized_end=352
 # @@protoc_insertion_point(module_scope)

@@ -228,10 +228,11 @@ class WhatIfRequest(_message.Message):
     def __init__(self, unit: _Optional[str] = ..., set: _Optional[str] = ..., changes: _Optional[_Iterable[_Union[SupposedChange, _Mapping]]] = ..., targets: _Optional[_Iterable[_Union[SupposedTarget, _Mapping]]] = ...) -> None: ...
 
 class SupposedChange(_message.Message):
-    __slots__ = ("measure", "below", "thing", "ratio", "flag", "count", "state", "more", "gone")
+    __slots__ = ("measure", "below", "thing", "new_things", "ratio", "flag", "count", "state", "more", "gone")
     MEASURE_FIELD_NUMBER: _ClassVar[int]
     BELOW_FIELD_NUMBER: _ClassVar[int]
     THING_FIELD_NUMBER: _ClassVar[int]
+    NEW_THINGS_FIELD_NUMBER: _ClassVar[int]
     RATIO_FIELD_NUMBER: _ClassVar[int]
     FLAG_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
@@ -241,13 +242,36 @@ class SupposedChange(_message.Message):
     measure: str
     below: ItemOfSet
     thing: EntityAttribute
+    new_things: NewThings
     ratio: Ratio
     flag: bool
     count: int
     state: str
     more: int
     gone: bool
-    def __init__(self, measure: _Optional[str] = ..., below: _Optional[_Union[ItemOfSet, _Mapping]] = ..., thing: _Optional[_Union[EntityAttribute, _Mapping]] = ..., ratio: _Optional[_Union[Ratio, _Mapping]] = ..., flag: _Optional[bool] = ..., count: _Optional[int] = ..., state: _Optional[str] = ..., more: _Optional[int] = ..., gone: _Optional[bool] = ...) -> None: ...
+    def __init__(self, measure: _Optional[str] = ..., below: _Optional[_Union[ItemOfSet, _Mapping]] = ..., thing: _Optional[_Union[EntityAttribute, _Mapping]] = ..., new_things: _Optional[_Union[NewThings, _Mapping]] = ..., ratio: _Optional[_Union[Ratio, _Mapping]] = ..., flag: _Optional[bool] = ..., count: _Optional[int] = ..., state: _Optional[str] = ..., more: _Optional[int] = ..., gone: _Optional[bool] = ...) -> None: ...
+
+class NewThings(_message.Message):
+    __slots__ = ("kind", "count", "unit", "attributes")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    count: int
+    unit: str
+    attributes: _containers.RepeatedCompositeFieldContainer[StatedAttribute]
+    def __init__(self, kind: _Optional[str] = ..., count: _Optional[int] = ..., unit: _Optional[str] = ..., attributes: _Optional[_Iterable[_Union[StatedAttribute, _Mapping]]] = ...) -> None: ...
+
+class StatedAttribute(_message.Message):
+    __slots__ = ("attribute", "flag", "state")
+    ATTRIBUTE_FIELD_NUMBER: _ClassVar[int]
+    FLAG_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    attribute: str
+    flag: bool
+    state: str
+    def __init__(self, attribute: _Optional[str] = ..., flag: _Optional[bool] = ..., state: _Optional[str] = ...) -> None: ...
 
 class ItemOfSet(_message.Message):
     __slots__ = ("set", "item")

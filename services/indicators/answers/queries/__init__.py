@@ -12,10 +12,12 @@ from services.indicators.answers.queries.below import (
     more,
     nearest,
     standings,
+    told,
 )
 from services.indicators.answers.queries.log import TREND_DAYS, changes, latest_changes, top_position, trends
 from services.indicators.answers.queries.orders import suspended, suspension, suspensions
 from services.indicators.answers.queries.sheets import (
+    Place,
     Row,
     Sheet,
     criteria_set,
@@ -23,6 +25,7 @@ from services.indicators.answers.queries.sheets import (
     item_of,
     names,
     offered,
+    places,
     require_offered,
     rows_for,
     sheet,
@@ -35,6 +38,7 @@ __all__ = [
     "Line",
     "Near",
     "Pick",
+    "Place",
     "Row",
     "Sheet",
     "Standing",
@@ -51,6 +55,7 @@ __all__ = [
     "names",
     "nearest",
     "offered",
+    "places",
     "require_offered",
     "rows_for",
     "sheet",
@@ -58,6 +63,7 @@ __all__ = [
     "suspended",
     "suspension",
     "suspensions",
+    "told",
     "top_position",
     "traits",
     "trends",

@@ -16,6 +16,7 @@ from services.indicators.answers.queries.sheets import offered, rows_for, unit_o
 from services.indicators.calculation.model import figure_of
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import judging, library
+from services.indicators.criteria.areas import sql_touches
 from services.indicators.criteria.figures import Figure, Outcome, Ratio
 
 Order = Literal["code", "most", "least"]
@@ -29,13 +30,24 @@ ORDERS: dict[Order, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One unit in the matrix: its sheet, without causes. `rank` is what it was sorted by."""
+    """One unit in the matrix: its sheet, without causes. `rank` is what it was sorted by.
+
+    `unknown` says, above the set's level, of how many units below nobody has told anything, by row.
+    """
 
     unit: Unit
     met: int
     total: int
     cells: dict[str, tuple[str, Figure | None]]
     rank: str = "0"
+    unknown: dict[str, int] = field(default_factory=dict)
+
+    def told(self, item: str) -> Ratio | None:
+        """Above the set's level: of how many units below something is known, of those the row applies to."""
+        _, figure = self.cells.get(item, ("no_data", None))
+        if not isinstance(figure, Ratio):
+            return None
+        return Ratio(figure.denominator - self.unknown.get(item, 0), figure.denominator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class Pick:
 _VALID = "u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)"
 _KEY = "u.code || '@' || u.valid_from"
 _LINES = f"""
-    SELECT u.*, i.item_code, i.status, i.flag, i.numerator, i.denominator
+    SELECT u.*, i.item_code, i.status, i.flag, i.numerator, i.denominator, i.unknown
     FROM (
         SELECT u.*, s.met, s.total, {{rank}} AS rank
         FROM unit u LEFT JOIN sheet s ON s.unit = {_KEY} AND s.set_code = :set_code
@@ -66,7 +78,7 @@ _LINES = f"""
     ORDER BY u.rank, u.code
 """
 _NEAREST = sa.text(f"""
-    SELECT u.*, above.name AS above_name, i.item_code, i.status, i.flag, i.numerator, i.denominator
+    SELECT u.*, above.name AS above_name, i.item_code, i.status, i.flag, i.numerator, i.denominator, i.unknown
     FROM (
         SELECT u.*, s.met, s.total FROM unit u JOIN sheet s ON s.unit = {_KEY}
         WHERE s.set_code = :set_code AND u.level = :level AND s.status IN ('unmet', 'no_data') AND s.met > 0
@@ -112,6 +124,9 @@ async def lines(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, pick: Pic
         # A ward has no sheet of a set for rural communes: it would stand there as if it lacked everything.
         conditions.append("(u.level <> :own OR u.kind = ANY(CAST(:kinds AS text[])))")
         asked |= {"own": criteria.level, "kinds": list(criteria.kinds)}
+    if criteria.area.paths:
+        conditions.append(sql_touches("u"))
+        asked["areas"] = criteria.area.patterns
     if pick.status is not None and pick.item is not None:
         conditions.append(
             f"coalesce((SELECT i.status FROM item i WHERE i.unit = {_KEY}"
@@ -138,6 +153,7 @@ def _lines(rows: Sequence[Any], criteria: c.CriteriaSet) -> list[Line]:
             line = found[row.code] = Line(unit, row.met or 0, total, {}, str(getattr(row, "rank", 0)))
         if row.item_code is not None:
             line.cells[row.item_code] = (row.status, figure_of(row.flag, row.numerator, row.denominator))
+            line.unknown[row.item_code] = row.unknown or 0
     return list(found.values())
 
 
@@ -195,6 +211,20 @@ def more(item: c.Item, figure: Figure | None) -> int | None:
     return None
 
 
+_TOLD = sa.text(f"""
+    SELECT u.code, count(*) AS told FROM unit u
+    JOIN item i ON i.unit = {_KEY} AND i.set_code = :set_code AND i.status <> 'no_data'
+    WHERE u.path LIKE :below AND u.level = :level AND {_VALID}
+    GROUP BY u.code
+""")
+
+
+async def told(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet) -> dict[str, int]:
+    """Of how many rows something is known, by unit of the set's level below `unit`; units without any are left out."""
+    asked = {"set_code": criteria.code, "below": f"{unit.path}/%", "level": criteria.level, "day": units.today()}
+    return {row.code: int(row.told) for row in await tx.execute(_TOLD, asked)}
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How a unit stands with one set: `met` of `total` items, or above the set's level of units."""
@@ -233,6 +263,8 @@ async def standings(
         known = orjson.loads(row.sheets) if row.sheets else {}
         sets = {}
         for criteria in wanted:
+            if criteria.area.paths and not criteria.area.touches(here.path):
+                continue
             held = known.get(criteria.code)
             if held is not None:
                 sets[criteria.code] = Standing(*held)

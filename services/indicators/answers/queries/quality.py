@@ -21,6 +21,7 @@ from services.indicators.calculation.prepared import prepared
 from services.indicators.calculation.state import State
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
+from services.indicators.criteria.areas import sql_holds
 
 OLD_DAYS = 180
 """A figure reported longer ago than this is old, unless the reader asks for other days."""
@@ -28,7 +29,8 @@ OLD_DAYS = 180
 _VALID = "u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)"
 _KEY = "u.code || '@' || u.valid_from"
 _WITHIN = f"(u.path = :path OR u.path LIKE :below) AND {_VALID}"
-_OF_SET = f"{_WITHIN} AND u.level = :level AND (CAST(:kinds AS text[]) IS NULL OR u.kind = ANY(CAST(:kinds AS text[])))"
+_OF_KIND = "(CAST(:kinds AS text[]) IS NULL OR u.kind = ANY(CAST(:kinds AS text[])))"
+_OF_SET = f"{_WITHIN} AND u.level = :level AND {_OF_KIND} AND {sql_holds('u')}"
 
 _MISSING = sa.text(f"""
     SELECT u.*, wanted.item_code, wanted.place
@@ -145,7 +147,7 @@ def _asked(unit: Unit, criteria: c.CriteriaSet | None = None) -> dict[str, Any]:
     if criteria is not None:
         items = [item.code for item in rows_for(criteria, unit, units.today())]
         asked |= {"level": criteria.level, "kinds": list(criteria.kinds) or None, "items": items}
-        asked["set_code"] = criteria.code
+        asked |= {"set_code": criteria.code, "areas": criteria.area.patterns}
     return asked
 
 

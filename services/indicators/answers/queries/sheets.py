@@ -140,10 +140,10 @@ async def sheet(tx: AsyncSession, code: str, criteria: c.CriteriaSet, as_of: dat
 
 
 def offered(criteria: c.CriteriaSet, unit: Unit) -> bool:
-    """Whether the set says something of the unit: it is of the set's level and kind, or lies above that level."""
+    """Whether the set says something of the unit: it is one the set is meant for, or such units may lie below it."""
     if unit.level == criteria.level:
-        return criteria.applies_to(unit.level, unit.kind)
-    return LEVELS.index(unit.level) < LEVELS.index(criteria.level)
+        return criteria.judges(unit)
+    return LEVELS.index(unit.level) < LEVELS.index(criteria.level) and criteria.area.touches(unit.path)
 
 
 def require_offered(criteria: c.CriteriaSet, unit: Unit) -> None:
@@ -202,6 +202,37 @@ async def names(tx: AsyncSession, codes: Collection[str]) -> dict[str, str]:
     if not codes:
         return {}
     return {row.code: row.name for row in await tx.execute(_NAMES, {"codes": sorted(codes)})}
+
+
+_PLACES = sa.text("""
+    SELECT DISTINCT ON (path) path, name, valid_to FROM unit WHERE path = ANY(CAST(:paths AS text[]))
+    ORDER BY path, valid_from DESC
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A unit that a set names: it and what it lay in, the smallest first; `ended` is the first day without it."""
+
+    names: tuple[str, ...]
+    ended: date | None
+
+
+async def places(tx: AsyncSession, paths: Collection[str]) -> dict[str, Place]:
+    """The units of some paths as they were last; paths nobody knows are left out."""
+    wanted = {"/".join(path.split("/")[: n + 1]) for path in paths for n in range(path.count("/") + 1)}
+    if not wanted:
+        return {}
+    rows = {row.path: row for row in await tx.execute(_PLACES, {"paths": sorted(wanted)})}
+    found = {}
+    for path in paths:
+        row = rows.get(path)
+        if row is not None:
+            above = [one for one in rows.values() if path.startswith(f"{one.path}/")]
+            inner_first = sorted([row, *above], key=lambda one: -len(one.path))
+            ended = row.valid_to if row.valid_to is not None and row.valid_to <= today() else None
+            found[path] = Place(tuple(one.name for one in inner_first), ended)
+    return found
 
 
 _TRAITS = sa.text("""

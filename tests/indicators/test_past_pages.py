@@ -1,0 +1,79 @@
+"""Pages of another day: units that have ended stay readable, from the province down to the village and back."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from html import unescape
+
+import pytest
+
+from chassis.units import Unit
+from services.indicators.criteria.figures import Ratio
+from tests.indicators.conftest import Stage, entered
+from tests.indicators.inquiring import record, said
+
+HTML = {"accept": "text/html"}
+TURN = date(2025, 7, 1)
+DAY = "2025-06-30"
+COMMUNE = Unit("12901", "Xã Đã Nhập", "commune", "xa", "298", "30/298/12901", date(2020, 1, 1), TURN)
+VILLAGES = [
+    Unit(f"12901-0{n}", f"Thôn Xưa {n}", "village", "thon", "12901", f"30/298/12901/12901-0{n}", date(2020, 1, 1), TURN)
+    for n in (1, 2)
+]
+
+
+@pytest.fixture
+async def former(stage: Stage) -> Stage:
+    """A commune of two villages that ended on 1 July 2025; one of them met a row, the other did not."""
+    await stage.tell(*(stage.event(entered(unit), f"unit/{unit.code}") for unit in (COMMUNE, *VILLAGES)))
+    at = datetime(2025, 5, 1, tzinfo=UTC)
+    await record(
+        stage,
+        said(VILLAGES[0], "village.signal_area", Ratio(3, 3), at=at),
+        said(VILLAGES[1], "village.signal_area", Ratio(2, 3), at=at),
+        said(COMMUNE, "commune.telecom_standard", True, at=at),
+    )
+    return stage
+
+
+async def page(stage: Stage, path: str) -> str:
+    answer = await stage.client.get(path, headers=HTML)
+    assert answer.status_code == 200, (path, answer.status_code, answer.headers.get("location"))
+    return unescape(answer.text)
+
+
+async def test_a_former_commune_is_read_as_of_its_last_day_and_so_are_its_villages(former: Stage) -> None:
+    # This is where the page of the unit itself, at identity, leads to.
+    text = await page(former, f"/indicators/units/{COMMUNE.code}?as_of={DAY}")
+    assert "Xã Đã Nhập có 0/2 thôn đạt" in text
+    assert "50% (1/2 thôn)" in text
+    below = re.findall(r'<a class="list__link" href="([^"]+)">(Thôn Xưa \d)</a>', text)
+    assert [name for _, name in below] == ["Thôn Xưa 1", "Thôn Xưa 2"]
+    for href, name in below:
+        village = await page(former, href)
+        assert f"{name} đạt" in village
+        # The way up stays in that day too: today there is no such commune.
+        up = re.search(rf'href="([^"]*units/{COMMUNE.code}\?[^"]*)"', village)
+        assert up is not None
+        assert f"as_of={DAY}" in up[1]
+        await page(former, up[1])
+
+
+async def test_a_former_commune_has_its_own_sheets_of_that_day(former: Stage) -> None:
+    text = await page(former, f"/indicators/units/{COMMUNE.code}?set=hd-1414-ntm-8&as_of={DAY}")
+    assert "Xã Đã Nhập đạt 0/4 chỉ tiêu." in text
+    # Nothing leads to where there is no such commune any more; what is there can be taken home.
+    assert not {"Về hôm nay", "Chất lượng số liệu"} & set(re.findall(r"[^<>]+", text))
+    assert f"sheet.csv?set=hd-1414-ntm-8&as_of={DAY}" in text
+    still = await page(former, f"/indicators/units/11074?set=hd-1414-ntm-8&as_of={DAY}")
+    assert {"Về hôm nay", "Chất lượng số liệu"} <= set(re.findall(r"[^<>]+", still))
+
+
+@pytest.mark.parametrize("above", ["298", "30"])
+async def test_what_lies_above_is_read_as_of_a_day_too(former: Stage, above: str) -> None:
+    text = await page(former, f"/indicators/units/{above}?set=hd-288-2023&as_of={DAY}")
+    assert "thôn đạt Thôn thông minh (Hải Dương)" in text
+    assert f"as_of={DAY}" in text
+    today = await former.client.get(f"/indicators/units/{above}?set=hd-288-2023", headers=HTML)
+    assert today.status_code == 303
