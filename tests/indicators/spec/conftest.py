@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
+from pathlib import Path
 
 import grpc
 import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from chassis.service import origin, web_server
 from chassis.units import Unit
 from launcher.kafka import EmbeddedKafka
 from launcher.postgres import EmbeddedPostgres
-from services.indicators.app import service
-from services.indicators.criteria import library
 from services.indicators.settings import Settings
 from tests.indicators.elsewhere import LIMITED, take_over
 from tests.indicators.spec.province import API, Province, units_of_hai_duong
 from tests.indicators.spec.world import World, entered
 from tests.support.killable import Side, environment, free_port
-from tests.support.running import commune, ladder, running, settings_for
+from tests.support.running import commune, ladder, settings_for
 from tests.support.waiting import eventually
 
 TRIALS = (
@@ -62,64 +59,28 @@ def _settings(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, name: str) -> Se
 
 
 @asynccontextmanager
-async def _reached(settings: Settings, port: int, grpc_port: int, here: Unit) -> AsyncIterator[World]:
-    """The ways to a service that serves on these ports."""
-    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
-    await producer.start()
-    address, target = f"http://127.0.0.1:{port}", f"127.0.0.1:{grpc_port}"
-    async with (
-        httpx.AsyncClient(base_url=address, timeout=30) as client,
-        grpc.aio.insecure_channel(target) as channel,
-    ):
-        yield World(address, target, producer, settings.topic_prefix, client, channel, here)
-    await producer.stop()
+async def serving(
+    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, name: str, here: Unit
+) -> AsyncIterator[World]:
+    """The whole service with every part running, on a database, topics and ports of its own.
 
-
-@pytest.fixture(scope="package")
-async def world(postgres: EmbeddedPostgres, kafka: EmbeddedKafka) -> AsyncIterator[World]:
-    """A service that knows one commune, and another for the villages that `World.drained` makes."""
-    here = commune("11086")
-    settings = _settings(postgres, kafka, "indicators_spec")
-    # The catalogue is the process's own: other modules' databases know nothing of what is applied here.
-    before = library.catalogue()
-    async with running(service, settings, parts=("relay", "consume", "rpc", "tasks")) as live:
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        async with _reached(settings, port, live.runner.grpc_port, here) as made:
-            guards = commune("11098", "Xã Canh")
-            await made.publish(*(entered(unit) for unit in (*ladder(), here, guards)))
-            await made.drained()
-            await _take_over(made)
-            yield made
-        server.should_exit = True
-        await serving
-    library.install(before)
-
-
-@pytest.fixture(scope="package")
-async def hai_duong(
-    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Province]:
-    """A service that knows the units of Hải Dương, as the package has them.
-
-    It is a process of its own: one process holds but one catalogue, and `world` has another, with other editions.
+    It is a process of its own: one process holds but one catalogue, and these services have others than other modules.
     """
-    units = units_of_hai_duong()
-    here = next(unit for unit in units if unit.name == "Xã Hưng Đạo" and unit.parent == "298")
-    settings = _settings(postgres, kafka, "indicators_hai_duong")
-    settings = settings.model_copy(update={"port": free_port(), "grpc_port": free_port()})
-    side = Side("services.indicators", "all", environment(settings), tmp_path_factory.mktemp("hai_duong") / "log")
+    settings = _settings(postgres, kafka, name).model_copy(update={"port": free_port(), "grpc_port": free_port()})
+    address, target = f"http://127.0.0.1:{settings.port}", f"127.0.0.1:{settings.grpc_port}"
+    side = Side("services.indicators", "all", environment(settings), folder / "log")
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
     side.start()
+    await producer.start()
     try:
-        async with _reached(settings, settings.port, settings.grpc_port, here) as world:
-            assert await eventually(lambda: _answers(world.client), seconds=60), side.said()
-            made = Province(world, units)
-            await made.enter_units()
-            await _take_over(world)
-            yield made
+        async with (
+            httpx.AsyncClient(base_url=address, timeout=30) as client,
+            grpc.aio.insecure_channel(target) as channel,
+        ):
+            assert await eventually(lambda: _answers(client), seconds=60), side.said()
+            yield World(address, target, producer, settings.topic_prefix, client, channel, here)
     finally:
+        await producer.stop()
         side.kill()
 
 
@@ -128,3 +89,31 @@ async def _answers(client: httpx.AsyncClient) -> bool:
         return (await client.get("/indicators/readyz")).is_success
     except httpx.HTTPError:
         return False
+
+
+@pytest.fixture(scope="package")
+async def world(
+    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[World]:
+    """A service that knows one commune, and another for the villages that `World.drained` makes."""
+    here = commune("11086")
+    async with serving(postgres, kafka, tmp_path_factory.mktemp("world"), "indicators_spec", here) as made:
+        guards = commune("11098", "Xã Canh")
+        await made.publish(*(entered(unit) for unit in (*ladder(), here, guards)))
+        await made.drained()
+        await _take_over(made)
+        yield made
+
+
+@pytest.fixture(scope="package")
+async def hai_duong(
+    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Province]:
+    """A service that knows the units of Hải Dương, as the package has them."""
+    units = units_of_hai_duong()
+    here = next(unit for unit in units if unit.name == "Xã Hưng Đạo" and unit.parent == "298")
+    async with serving(postgres, kafka, tmp_path_factory.mktemp("hai_duong"), "indicators_hai_duong", here) as world:
+        made = Province(world, units)
+        await made.enter_units()
+        await _take_over(world)
+        yield made
