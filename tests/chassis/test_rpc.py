@@ -742,3 +742,32 @@ async def test_the_client_gives_up_at_its_deadline() -> None:
     async with rpc.channel("127.0.0.1:1", timeout=0.3) as channel:
         error = await refused(channel.unary_unary("/t.T/GetIt")(b"x"))
     assert error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+STARTS_PROGRAMS = """
+import asyncio, subprocess
+import chassis.rpc
+import grpc
+
+async def main():
+    server = grpc.aio.server()
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        await channel.channel_ready()
+        for _ in range(20):
+            # As the launcher starts engines: what is asked of the child makes it a fork.
+            subprocess.run(["true"], preexec_fn=lambda: None, check=True)
+    await server.stop(None)
+
+asyncio.run(main())
+"""
+
+
+async def test_programs_are_started_beside_grpc_without_a_word_from_it() -> None:
+    """Its own preparations for a fork go wrong in the child now and then, which then never becomes the program."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", STARTS_PROGRAMS, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await child.communicate()
+    assert (child.returncode, said.decode()) == (0, "")
