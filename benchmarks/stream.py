@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from datetime import date
@@ -194,12 +195,15 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
     prefix = "shared-"
     filled = await asyncio.to_thread(bench.run, "fill", prefix, count, variant="entity", villages=VILLAGES, seed=7)
     alone, whole, both = [], [], []
+    cores: dict[int, list[float]] = {1: [], 2: []}
     bare: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(rounds):
         for processes, rates in bare.items():
             seen = await bench.bare(prefix, count, processes)
             rates.append(count / (max(one["ended"] for one in seen) - min(one["began"] for one in seen)))
-        alone.append((await bench.ours(prefix, count))["rate"])
+        one = await bench.ours(prefix, count)
+        alone.append(one["rate"])
+        cores[1].append(one["cores"])
         await bench.villages(VILLAGES)
         found = await asyncio.to_thread(_together, bench, prefix, count)
         began = [one["began"] for one in found if one["began"] is not None]
@@ -217,13 +221,18 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
         both.append(
             (count - second["before"]) / (ended - second["began"]) if second["began"] is not None else whole[-1]
         )
+        cores[2] += [second["cores"]] if second["began"] is not None else []
     note = f"after {second['before']:,} of {count:,} events" if second["began"] is not None else "it never had any"
     name = "Two processes, from when the second had its partitions"
     result.add(Figure(name, "events/s", both, "one", alone, ">= 1.7", note))
     result.add(Figure("… the whole backlog, waiting for the rebalance included", "events/s", whole, "one", alone))
-    note = "no history, no rules, partitions given from the start: what two processes can have of this machine"
+    note = f"PostgreSQL and Kafka included: two could have {os.cpu_count()} cores, whatever is done with them"
+    result.add(Figure("… cores at work for one process", "cores", cores[1], note=note))
+    if cores[2]:
+        result.add(Figure("… cores at work for two", "cores", cores[2]))
+    note = "no history, no rules, partitions given from the start"
     result.add(Figure("… two bare upsert loops", "events/s", bare[2], "one", bare[1], note=note))
-    result.details["shared"] = {"alone": alone, "whole": whole, "both": both, "bare": bare}
+    result.details["shared"] = {"alone": alone, "whole": whole, "both": both, "bare": bare, "cores": cores}
 
 
 def _together(bench: Bench, prefix: str, count: int) -> list[dict[str, Any]]:

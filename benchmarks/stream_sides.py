@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import asyncpg
+import psutil
 import uvloop
 from aiokafka import AIOKafkaProducer, TopicPartition
 from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
@@ -278,7 +279,8 @@ async def ours(settings: Settings) -> dict[str, Any]:
 
     Measured from the first event after WARM events; with JOIN_AT it begins to follow the topic when that many are
     committed. `began` and `ended` are on the clock that all processes share, `before` is what was committed when it
-    began; a process without an event of its own has no `began`.
+    began; a process without an event of its own has no `began`. `cores` is how many of the machine's were at work
+    meanwhile, whoever used them.
     """
     count, warm = int(env("COUNT")), int(env("WARM", "0"))
     engine = make_engine(settings)
@@ -298,13 +300,13 @@ async def ours(settings: Settings) -> dict[str, Any]:
     if env("TASKS"):
         tasks.append(asyncio.create_task(live.sequence(sessions, settings, library.catalogue)))
     began: float | None = None
-    cpu, before = 0.0, 0
+    cpu, busy, before = 0.0, 0.0, 0
     while True:
         await asyncio.sleep(0.01)
         if tasks[0].done():
             raise RuntimeError("the stream ended by itself") from tasks[0].exception()
         if began is None and mine(consumer._next) > warm:
-            began, cpu = time.monotonic(), time.process_time()
+            began, cpu, busy = time.monotonic(), time.process_time(), busy_seconds()
             before = await committed(connection, topic)
         if mine(consumer._written) >= count:
             break
@@ -312,7 +314,7 @@ async def ours(settings: Settings) -> dict[str, Any]:
             await asyncio.sleep(0.05)
             if await committed(connection, topic) >= count:
                 break
-    ended, cpu = time.monotonic(), time.process_time() - cpu
+    ended, cpu, busy = time.monotonic(), time.process_time() - cpu, busy_seconds() - busy
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -321,8 +323,15 @@ async def ours(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {"began": began, "ended": ended, "before": before}
     if began is not None:
         events = count - before
-        found |= {"seconds": ended - began, "rate": events / (ended - began), "cpu": cpu / events * 1e6}
+        seconds = ended - began
+        found |= {"seconds": seconds, "rate": events / seconds, "cpu": cpu / events * 1e6, "cores": busy / seconds}
     return found
+
+
+def busy_seconds() -> float:
+    """Processor time of the whole machine since it started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 async def rebuilt(settings: Settings) -> dict[str, Any]:

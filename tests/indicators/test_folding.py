@@ -6,15 +6,18 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from xaso.observations.v1 import events_pb2 as observations
 
+from chassis.stream import Refused
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Fact, Ratio
 from services.indicators.calculation.folding import Batch
 from services.indicators.criteria import library
-from services.indicators.sources.observing import Observations
+from services.indicators.sources.observing import Observations, moment_of
 
 START = datetime(2026, 3, 1, 3, tzinfo=UTC)
 
@@ -85,3 +88,58 @@ def test_observations_are_blind_to_order_and_repetition(words: list[Word], dice:
         (("village.fibre_households", "village.signal_area")[thing], Ratio(sequence, 10 + cause), sequence)
         for thing, sequence, cause in newest.values()
     }
+
+
+def told(**given: object) -> observations.ObservationRecorded:
+    """What a telecom may well say: of a household where an attribute is named, else of a village."""
+    message = observations.ObservationRecorded(unit="11074-01")
+    if "attribute" in given and "measure" not in given:
+        message.entity, message.flag = "H-1", True
+    else:
+        message.measure = "village.fibre_households"
+        message.ratio.numerator, message.ratio.denominator = 1, 2
+    message.observed_at.FromDatetime(START)
+    message.MergeFrom(observations.ObservationRecorded(**given))  # type: ignore[arg-type]  # fields by name
+    return message
+
+
+FIBRE = "household.fibre"
+STRANGE = {
+    "a count of a share": ("wrong_value_kind", told(count=3)),
+    "more than all": ("numerator_above_denominator", told(ratio=observations.Share(numerator=3))),
+    "less than none": ("negative", told(ratio=observations.Share(numerator=-1))),
+    "a time to come": ("from_the_future", told(observed_at=Timestamp(seconds=4_000_000_000))),
+    "a time long ago": ("time_malformed", told(observed_at=Timestamp(seconds=100_000_000))),
+    "two subjects": ("subject_missing", told(measure="village.fibre_households", attribute=FIBRE)),
+    "a period of no calendar": ("period_malformed", told(period="2026-13")),
+    "an entity of a village's figure": ("text_malformed", told(entity="H\x1f1")),
+    "a share of a household": ("wrong_value_kind", told(attribute=FIBRE, ratio=observations.Share(numerator=1))),
+    "an entity with a control character": ("text_malformed", told(attribute=FIBRE, entity="H\x1f1")),
+    "an entity that is too long": ("text_malformed", told(attribute=FIBRE, entity="H" * 129)),
+    "a state of ours": ("not_open", told(attribute="camera.watch")),
+    "nothing anybody knows": ("unknown_attribute", told(attribute="household.joy")),
+    "a household in a time to come": (
+        "from_the_future",
+        told(attribute=FIBRE, observed_at=Timestamp(seconds=4_000_000_000)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_of_a_unit_that_is_known_already_nothing_strange_is_taken(name: str) -> None:
+    folded = Observations(library.catalogue())
+    for n, good in enumerate((told(), told(attribute=FIBRE), told(), told(attribute=FIBRE))):
+        folded.add(Sent(good.SerializeToString()), {"ce_id": b"%d" % n, "ce_sequence": b"%d" % n}, "viettel")
+    assert len(folded) == 2
+    reason, message = STRANGE[name]
+    with pytest.raises(Refused, match=reason):
+        folded.add(Sent(message.SerializeToString()), {"ce_id": b"x", "ce_sequence": b"9"}, "viettel")
+    assert {fact.sequence for fact, _ in folded.facts()} == {2, 3}
+
+
+@pytest.mark.parametrize("nanos", [0, 1_000, 999_999_999])
+def test_the_moment_of_an_observation_is_exact_to_the_microsecond(nanos: int) -> None:
+    moment = moment_of(told(observed_at=Timestamp(nanos=nanos)))
+    assert moment == START + timedelta(microseconds=nanos // 1000)
+    assert moment is not None
+    assert moment.utcoffset() == timedelta(hours=7)

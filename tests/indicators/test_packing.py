@@ -22,6 +22,11 @@ AT = datetime(2026, 11, 22, 13, 0, 0, 123_456, tzinfo=UTC)
         [],
         [("", None, None, AT)],
         [("Thôn Đoài", 2**62, True, AT), (None, -1, False, AT), ('a,"b"{}\\', 0, None, AT)],
+        # What is the same in every row, or in all but one.
+        [("", 7, False, AT), ("", 7, False, AT)],
+        [(None, None, None, AT), (None, None, None, AT), (None, None, None, AT)],
+        [("a", None, True, AT), (None, 7, True, AT), ("a", None, True, AT)],
+        [(None, 1, None, AT), ("b", 1, None, AT)],
     ],
 )
 async def test_what_is_packed_arrives_as_it_was(stage: Stage, rows: list[tuple[object, ...]]) -> None:
@@ -31,9 +36,28 @@ async def test_what_is_packed_arrives_as_it_was(stage: Stage, rows: list[tuple[o
         assert [tuple(row) for row in found] == rows
 
 
-def test_a_text_that_holds_the_separator_is_not_packed() -> None:
+@pytest.mark.parametrize("columns", [COLUMNS[:1], COLUMNS[:2], COLUMNS[:3]])
+async def test_rows_that_are_all_alike_are_as_many_as_were_packed(
+    stage: Stage, columns: tuple[tuple[str, str], ...]
+) -> None:
+    row = ("Thôn Đoài", 5, True)[: len(columns)]
+    values = packed("g", columns, {name: [row[n]] * 3 for n, (name, _) in enumerate(columns)})
+    async with stage.running.tx() as tx:
+        found = await tx.execute(text(f"WITH {given('g', columns)} SELECT * FROM g"), values)
+        assert [tuple(one) for one in found] == [row] * 3
+
+
+def test_what_is_the_same_in_every_row_travels_once() -> None:
+    values = packed("g", COLUMNS, {"name": ["x", "y"], "number": [7, 7], "sure": [True, False], "at": [AT, AT]})
+    assert values["g_number_all"] == 7
+    assert "7" not in values["g_number"]
+    assert (values["g_name_all"], values["g_sure_all"], values["g_at_all"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("texts", [["a\x1fb"], ["a\x1fb", "a\x1fb"], ["a\x1fb", "c"], ["a\x00", "a\x00"]])
+def test_a_text_that_holds_the_separator_is_not_packed(texts: list[str]) -> None:
     with pytest.raises(Unpackable):
-        packed("g", COLUMNS[:1], {"name": ["a\x1fb"]})
+        packed("g", COLUMNS, {"name": texts, "number": list(range(len(texts))), "sure": [], "at": []})
 
 
 async def test_statements_run_one_after_the_other_and_the_next_is_made_beside_the_one_before(stage: Stage) -> None:

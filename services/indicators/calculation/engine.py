@@ -329,12 +329,10 @@ def _register(code: str | None, reported: Sequence[Fact]) -> int | None:
 def _count(
     selection: c.Selection | None, heaps: Sequence[tuple[TallyKey, int]], period: c.Period | None, today: date
 ) -> int:
-    if selection is None:
-        return 0
-    return sum(
-        count
-        for key, count in heaps
-        if key.attribute == selection.attribute
-        and key.state in selection.states
-        and is_current(period, key.year, today)
-    )
+    total = 0
+    if selection is not None:
+        attribute, states = selection.attribute, selection.states
+        for key, count in heaps:
+            if key.attribute == attribute and key.state in states and is_current(period, key.year, today):
+                total += count
+    return total

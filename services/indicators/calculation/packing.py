@@ -1,7 +1,7 @@
 """Owns how many rows travel to PostgreSQL in one statement: each column as one text that the server takes apart.
 
 The driver's own arrays cost half a microsecond an element, which for a batch of facts is more than everything else
-together; a joined text costs a tenth of it on both sides.
+together; a joined text costs a tenth of it on both sides. What is the same in every row travels once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ CHUNK = 4000
 SEPARATOR = "\x1f"
 """ASCII's own unit separator: no id, code or word of ours holds a control character."""
 NULL = "\x1e"
+SCALARS = {"text": "text", "bigint": "bigint", "integer": "integer", "boolean": "boolean", "instant": "bigint"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -38,7 +39,8 @@ class Unpackable(ValueError):
 def given(name: str, columns: Sequence[tuple[str, str]]) -> str:
     """SQL of a common table expression `name` with the columns (name, kind); kinds are those of KINDS.
 
-    The parameters are named `name_column`. An `instant` is a timestamptz.
+    The parameters are named `name_column`, and `name_column_all` for the value of a column that has but one. An
+    `instant` is a timestamptz.
     """
     arrays = ", ".join(
         # The first element is dropped: without one, a single empty text would be no element at all.
@@ -46,11 +48,18 @@ def given(name: str, columns: Sequence[tuple[str, str]]) -> str:
         for column, kind in columns
     )
     names = ", ".join(column for column, _ in columns)
-    shown = ", ".join(
-        f"to_timestamp(0) + {column} * interval '1 microsecond' AS {column}" if kind == "instant" else column
-        for column, kind in columns
-    )
+    shown = ", ".join(_shown(name, column, kind) for column, kind in columns)
     return f"{name} AS (SELECT {shown} FROM unnest({arrays}) AS g ({names}))"
+
+
+def _shown(name: str, column: str, kind: str) -> str:
+    # Shorter columns than the longest are filled up with NULL.
+    value = f"coalesce({column}, CAST(:{name}_{column}_all AS {SCALARS[kind]}))"
+    return (
+        f"to_timestamp(0) + {value} * interval '1 microsecond' AS {column}"
+        if kind == "instant"
+        else f"{value} AS {column}"
+    )
 
 
 def texts(values: Sequence[str | None]) -> str:
@@ -82,12 +91,23 @@ def instants(values: Sequence[datetime]) -> str:
 PACKERS: dict[str, Any] = {"text": texts, "bigint": numbers, "integer": numbers, "boolean": flags, "instant": instants}
 
 
-def packed(name: str, columns: Sequence[tuple[str, str]], values: Mapping[str, Sequence[Any]]) -> dict[str, str]:
-    """The parameters of `given` for columns of values; none at all make no row."""
-    return {
-        f"{name}_{column}": NULL + SEPARATOR + PACKERS[kind](values[column]) if values[column] else NULL
-        for column, kind in columns
-    }
+def packed(name: str, columns: Sequence[tuple[str, str]], values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The parameters of `given` for columns of values; none at all make no row. Raises Unpackable."""
+    same = [kind != "instant" and _all_same(values[column]) for column, kind in columns]
+    if all(same):
+        # How many rows there are is told by the longest column.
+        same[0] = False
+    found: dict[str, Any] = {}
+    for (column, kind), once in zip(columns, same, strict=True):
+        these = values[column]
+        joined = PACKERS[kind](these[:1] if once else these) if these else ""
+        found[f"{name}_{column}"] = NULL + SEPARATOR + joined if these and not once else NULL
+        found[f"{name}_{column}_all"] = these[0] if once else None
+    return found
+
+
+def _all_same(values: Sequence[Any]) -> bool:
+    return len(values) > 1 and values.count(values[0]) == len(values)
 
 
 Statement = tuple[sa.TextClause, Mapping[str, Any]]

@@ -55,7 +55,7 @@ _PUT = f"""
         WHERE old_unit <> unit AND NOT :adopting
     ), late AS (
         SELECT g.* FROM given g
-        WHERE NOT EXISTS (
+        WHERE (SELECT count(*) FROM put) < (SELECT count(*) FROM given) AND NOT EXISTS (
             SELECT FROM put p WHERE p.attribute = g.attribute AND p.entity = g.entity AND p.source = g.source
         )
     ), remembered_late AS (

@@ -31,6 +31,7 @@ VIETNAM = timezone(timedelta(hours=7), "+07")
 """Việt Nam's time since 1975, as a fixed offset: cheaper than a zone with rules, and no observation is older."""
 OFFSET = 7 * 3600
 DAY = 86_400
+EPOCH = datetime(1970, 1, 1, 7, tzinfo=VIETNAM)
 TYPE = pb.ObservationRecorded.DESCRIPTOR.full_name
 OLDEST = int(intake.OLDEST.timestamp())
 REMEMBERED = 100_000
@@ -73,8 +74,7 @@ def moment_of(message: pb.ObservationRecorded) -> datetime | None:
     at = message.observed_at
     if not 0 < at.seconds < 250_000_000_000:
         return None
-    moment = datetime.fromtimestamp(at.seconds, VIETNAM)
-    return moment.replace(microsecond=at.nanos // 1000) if at.nanos else moment
+    return EPOCH + timedelta(0, at.seconds, at.nanos // 1000)
 
 
 def sequence_of(message: pb.ObservationRecorded, given: int | None) -> int:
@@ -112,13 +112,22 @@ def fact_of(message: pb.ObservationRecorded, id: str, source: str, sequence: int
 
     One that names a document is kept like those of partners (see `keep`), and its fact is caused by it.
     """
+    return _fact(
+        (message.measure or message.attribute, message.unit, message.entity, message.period, source),
+        message,
+        id,
+        sequence,
+    )
+
+
+def _fact(key: Key, message: pb.ObservationRecorded, id: str, sequence: int) -> Fact:
+    code, unit, entity, period, source = key
     moment = moment_of(message)
     if moment is None:
         raise Refused("time_malformed")
-    unit, period = message.unit, message.period
     return Fact(
-        message.measure or message.attribute,
-        f"{unit}/{message.entity or period}",
+        code,
+        f"{unit}/{entity or period}",
         source,
         "partner",
         unit,
@@ -163,26 +172,25 @@ class Observations:
         """Judge one observation and fold it; raises Refused with its reason, or DecodeError."""
         message = pb.ObservationRecorded.FromString(record.value or b"")
         id = headers["ce_id"].decode()
-        unit, code, seconds = message.unit, message.measure, message.observed_at.seconds
-        kind = self._plain.get(code)
+        unit, measure, attribute = message.unit, message.measure, message.attribute
+        entity, period, seconds = message.entity, message.period, message.observed_at.seconds
+        kind = self._plain.get(measure) if measure else "flag" if attribute in self._flags else None
         if (
             kind is None
             or unit not in self._texts
             or not OLDEST <= seconds <= self._until
             or message.WhichOneof("value") != kind
-            or not _counts(message, kind)
-            or message.attribute
-            or message.period
+            or (attribute or entity or not _counts(message, kind) if measure else not _names(entity))
+            or period
             or message.evidence
             or message.withdrawn
         ):
             self._look_closer(message, id, source, seconds)
-            code = code or message.attribute
         given = headers.get("ce_sequence")
         sequence = int(given) if given is not None else sequence_of(message, None)
         if self._making is not None:
             self._begin_anew()
-        key = (code, unit, message.entity, message.period, source)
+        key = (measure or attribute, unit, entity, period, source)
         held = self._said.get(key)
         if held is None:
             self._said[key] = (sequence, id, message, (seconds + OFFSET) // DAY, record)
@@ -201,23 +209,11 @@ class Observations:
             self._said[key] = said
 
     def _look_closer(self, message: pb.ObservationRecorded, id: str, source: str, seconds: int) -> None:
+        judge(message, id, source, self._catalogue)
         if seconds > self._until:
             self._until = int(time.time())
-        unit, entity = message.unit, message.entity
-        if (
-            message.attribute in self._flags
-            and unit in self._texts
-            and OLDEST <= seconds <= self._until
-            and message.WhichOneof("value") == "flag"
-            and 0 < len(entity) <= intake.MAX_ID
-            and entity.isascii()
-            and entity.isprintable()
-            and not (message.measure or message.withdrawn or message.evidence or message.period)
-        ):
-            return
-        judge(message, id, source, self._catalogue)
         if len(self._texts) < REMEMBERED:
-            self._texts.add(unit)
+            self._texts.add(message.unit)
 
     def ahead(self, count: int) -> bool:
         """Make up to `count` more of the facts while there is time for it; False where all are made."""
@@ -237,12 +233,12 @@ class Observations:
 
     def _told(self) -> Iterator[Told]:
         for key, (sequence, id, message, _, record) in self._said.items():
-            yield self._fact(message, id, key[4], sequence), record
+            yield self._stated(key, message, id, sequence), record
         for key, (sequence, id, message, _, _) in self._earlier:
-            yield self._fact(message, id, key[4], sequence), None
+            yield self._stated(key, message, id, sequence), None
 
-    def _fact(self, message: pb.ObservationRecorded, id: str, source: str, sequence: int) -> Fact:
-        fact = fact_of(message, id, source, sequence)
+    def _stated(self, key: Key, message: pb.ObservationRecorded, id: str, sequence: int) -> Fact:
+        fact = _fact(key, message, id, sequence)
         if message.evidence:
             self.documented[fact.cause] = message
         return fact
@@ -254,6 +250,11 @@ class Observations:
         fresh._said, fresh._earlier, fresh.repeated = {}, [], 0
         fresh._begin_anew()
         return fresh
+
+
+def _names(entity: str) -> bool:
+    """Whether it is an id that needs no closer look."""
+    return 0 < len(entity) <= intake.MAX_ID and entity.isascii() and entity.isprintable()
 
 
 def _counts(message: pb.ObservationRecorded, kind: str) -> bool:
