@@ -117,7 +117,7 @@ class Stream(Consumer):
     """Runs a sink against Kafka. `run` never returns by itself; cancel it to stop."""
 
     sink: Sink = field(kw_only=True)
-    most_rows: int = field(default=40_000, kw_only=True)
+    most_rows: int = field(default=60_000, kw_only=True)
     """Rows folded beyond which a write begins and reading waits for the one under way, as a rebalance does."""
     _next: Offsets = field(default_factory=dict)
     _written: Offsets = field(default_factory=dict)
