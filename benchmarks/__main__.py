@@ -1,7 +1,7 @@
 """`python -m benchmarks [name…] [--quick] [--facts N]`: run the measurements and keep what they found.
 
-Names: events, http_write, latency, start, plans, criteria, stream, stream_flat, sheets (default: all). `--quick` is for
-trying the code: few rounds, little data, results beside the real ones.
+Names: events, http_write, latency, latency_apart, start, plans, criteria, stream, stream_flat, sheets (default: all).
+`--quick` is for trying the code: few rounds, little data, results beside the real ones.
 """
 
 from __future__ import annotations
@@ -11,7 +11,18 @@ from importlib import import_module
 
 from benchmarks import figures
 
-NAMES = ("events", "http_write", "latency", "start", "plans", "criteria", "stream", "stream_flat", "sheets")
+NAMES = (
+    "events",
+    "http_write",
+    "latency",
+    "latency_apart",
+    "start",
+    "plans",
+    "criteria",
+    "stream",
+    "stream_flat",
+    "sheets",
+)
 
 
 def main() -> None:

@@ -114,7 +114,7 @@ async def feed(plan: Plan) -> list[tuple[str, int, float]]:
     return [(subject, sequence, at) for subject, sequence, at in json.loads(output)]
 
 
-_TAKEN_IN = """
+TAKEN_IN = """
     SELECT count(*) FROM unnest($1::text[], $2::bigint[]) AS told (entity, sequence)
     JOIN fact f ON f.attribute = 'product.sale' AND f.entity = told.entity AND f.sequence >= told.sequence
 """
@@ -127,7 +127,7 @@ async def drained(platform: Up, watcher: Watcher, last: dict[str, int]) -> None:
     deadline = time.monotonic() + DRAIN_SECONDS
     try:
         while True:
-            there = await connection.fetchval(_TAKEN_IN, list(last), list(last.values()))
+            there = await connection.fetchval(TAKEN_IN, list(last), list(last.values()))
             waiting = await connection.fetchval("SELECT count(*) FROM change WHERE position IS NULL")
             top = await connection.fetchval("SELECT coalesce(max(position), 0) FROM change")
             if there == len(last) and not waiting and watcher.last >= top:
