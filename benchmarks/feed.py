@@ -12,23 +12,30 @@ import sys
 import time
 import uuid
 from dataclasses import asdict, dataclass
+from datetime import date
 
 import uvloop
 from xaso.ecommerce.v1.events_pb2 import Product, ProductChanged
 
 from chassis import outbox
 from chassis.db import Sessions, make_engine
+from chassis.outbox import Outgoing
 from chassis.settings import ServiceSettings
+from chassis.units import Unit
 
 
 @dataclass
 class Plan:
-    """`places` are (village, commune) codes; each has one product, which becomes a key product and stops being one."""
+    """`places` are (village, commune) codes; each has one product, which becomes a key product and stops being one.
+
+    `together` events of as many villages are one transaction.
+    """
 
     database_url: str
     places: list[tuple[str, str]]
     rate: float
     seconds: float
+    together: int = 1
 
     def text(self) -> str:
         return json.dumps(asdict(self))
@@ -41,7 +48,7 @@ class Feed:
         self.committed: list[tuple[str, int, float]] = []
         self.products = [str(uuid.uuid4()) for _ in plan.places]
 
-    async def commit(self, n: int) -> None:
+    def event(self, n: int) -> Outgoing:
         place = n % len(self.plan.places)
         village, commune = self.plan.places[place]
         key = (n // len(self.plan.places)) % 2 == 0
@@ -54,16 +61,22 @@ class Feed:
             status="published",
             live_listings=1,
         )
+        unit = Unit(village, "", "village", "thon", commune, f"30/298/{commune}/{village}", date(2020, 1, 1))
+        return Outgoing(ProductChanged(product=product), unit, product.id)
+
+    async def commit(self, n: int) -> None:
+        """Commit the events from the n-th on; the products are ours, so each event of one is its next."""
+        outgoing = [self.event(n + i) for i in range(self.plan.together)]
         async with self.sessions.begin() as tx:
-            message = ProductChanged(product=product)
-            sequence = await outbox.add(tx, message, unit=village, key=commune, subject=product.id)
-        self.committed.append((product.id, sequence, time.monotonic()))
+            await outbox.add_all(tx, outgoing)
+        at = time.monotonic()
+        self.committed += [(one.subject, (n + i) // len(self.plan.places) + 1, at) for i, one in enumerate(outgoing)]
 
     async def run(self) -> None:
         """Start each commit at its time, whether or not the ones before are through: an open loop hides no delay."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            for n in range(int(self.plan.rate * self.plan.seconds)):
+            for n in range(0, int(self.plan.rate * self.plan.seconds), self.plan.together):
                 due = began + n / self.plan.rate
                 if (pause := due - time.monotonic()) > 0:
                     await asyncio.sleep(pause)

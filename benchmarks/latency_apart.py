@@ -31,6 +31,8 @@ from services.indicators.settings import Settings as Indicators
 
 VILLAGES = 2000
 RATE = 500.0
+TOGETHER = 5
+"""Events of a transaction: the writer stands for programs on other machines and should leave the cores to the rest."""
 DRAIN_SECONDS = 60.0
 _IDS = "SELECT event_id::text AS id, subject, sequence FROM outbox WHERE subject = ANY($1::text[])"
 
@@ -66,7 +68,7 @@ class Bench:
         self.seen.clear()
         looking = asyncio.create_task(self.look())
         try:
-            committed = await feed(Plan(self.ecommerce.database_url, places, rate, seconds))
+            committed = await feed(Plan(self.ecommerce.database_url, places, rate, seconds, TOGETHER))
             ids = await self.ids({subject for subject, _, _ in committed})
             newest: dict[str, int] = {}
             for subject, sequence, _ in committed:
