@@ -157,16 +157,19 @@ class Renderer:
             response.set_cookie(
                 CSRF_COOKIE, merged["csrf_token"], max_age=YEAR_SECONDS, httponly=True, samesite="lax", secure=secure
             )
-        asked = request.query_params.get("lang")
-        if asked:
-            response.set_cookie(
-                LOCALE_COOKIE, i18n.locale_of(asked), max_age=YEAR_SECONDS, samesite="lax", secure=secure
-            )
+        self.keep_language(request, response)
         if flash:
             response.delete_cookie(FLASH_COOKIE)
         response.headers["cache-control"] = "no-store"
         response.headers["content-language"] = merged["locale"]
         return response
+
+    def keep_language(self, request: Request, response: Response) -> None:
+        """The language that the address asks for is this browser's from now on."""
+        asked = request.query_params.get("lang")
+        if asked:
+            locale, secure = i18n.locale_of(asked), self.settings.https
+            response.set_cookie(LOCALE_COOKIE, locale, max_age=YEAR_SECONDS, samesite="lax", secure=secure)
 
 
 def _asked_language(request: Request) -> str | None:
@@ -248,6 +251,8 @@ class Page:
     def redirect(self, path: str, *, flash: str | None = None, kind: str = "success") -> Response:
         """303 to a page of this origin, with a message to show there (a msgid or translated text)."""
         response = RedirectResponse(same_origin(path), 303)
+        # A page that leads elsewhere was asked for in a language, too.
+        self.renderer.keep_language(self.request, response)
         if flash:
             write_flash(response, self._(flash), kind)
         return response

@@ -39,7 +39,20 @@ from chassis.rpc_messages import classify, clean, code_of, status_of, uuid_of
 from chassis.settings import ServiceSettings
 from chassis.tokens import Verifier
 
-__all__ = ["ANYONE", "SIGNED_IN", "Rpc", "RpcServer", "channel", "clean", "me", "read", "transaction", "tx", "uuid_of"]
+__all__ = [
+    "ANYONE",
+    "SIGNED_IN",
+    "Rpc",
+    "RpcServer",
+    "channel",
+    "clean",
+    "locale",
+    "me",
+    "read",
+    "transaction",
+    "tx",
+    "uuid_of",
+]
 
 log = telemetry.logger(__name__)
 
@@ -102,6 +115,11 @@ def me() -> Principal:
     if principal is None:
         raise Unauthenticated()
     return principal
+
+
+def locale() -> Locale:
+    """The language the caller asked for by `accept-language`, in which errors are told; Vietnamese where it did not."""
+    return _call.get().locale
 
 
 def tx() -> AsyncSession:

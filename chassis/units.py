@@ -31,6 +31,16 @@ class UnknownUnit(DomainError):
     message = "Không có đơn vị hành chính mã {unit}."
 
 
+class FormerUnit(UnknownUnit):
+    """The code names no unit on the day, but named one before; `last` is its last day."""
+
+    message = "{name} (mã {unit}) không còn từ ngày {day}."
+
+    def __init__(self, former: Unit, ended: date) -> None:
+        super().__init__(unit=former.code, name=former.name, day=ended.strftime("%d/%m/%Y"))
+        self.last = ended - timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class Unit:
     """An administrative unit during one stretch of validity; `valid_to` is the first day it no longer exists."""
@@ -77,6 +87,13 @@ _FIND = sa.select(unit_table).where(
     sa.or_(unit_table.c.valid_to.is_(None), unit_table.c.valid_to > sa.bindparam("as_of")),
 )
 
+_LAST = (
+    sa.select(unit_table)
+    .where(unit_table.c.code == sa.bindparam("code"), unit_table.c.valid_to <= sa.bindparam("as_of"))
+    .order_by(unit_table.c.valid_to.desc())
+    .limit(1)
+)
+
 
 async def find(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit | None:
     """The unit that `code` names on `as_of` (default: today), or None."""
@@ -101,11 +118,17 @@ async def current(tx: AsyncSession, code: str) -> Unit | None:
 
 
 async def get(tx: AsyncSession, code: str, as_of: date | None = None) -> Unit:
-    """The unit that `code` names on `as_of`; raises UnknownUnit."""
+    """The unit that `code` names on `as_of`; raises UnknownUnit, and of it FormerUnit where it named one before."""
     unit = await find(tx, code, as_of)
     if unit is None:
-        raise UnknownUnit(unit=code[:40])
+        raise await missing(tx, code, as_of)
     return unit
+
+
+async def missing(tx: AsyncSession, code: str, as_of: date | None = None) -> UnknownUnit:
+    """What to raise where `code` names no unit on `as_of`: FormerUnit where it named one before."""
+    row = (await tx.execute(_LAST, {"code": code, "as_of": as_of or today()})).first()
+    return FormerUnit(_unit(row), row.valid_to) if row is not None else UnknownUnit(unit=code[:40])
 
 
 async def children(tx: AsyncSession, code: str, as_of: date | None = None) -> list[Unit]:

@@ -22,6 +22,7 @@ from services.identity.rpc import directory_service
 from services.identity.sessions import endings, throttle
 from services.identity.sessions import web as sessions_web
 from services.identity.settings import Settings
+from services.identity.staff import register
 from services.identity.teams import api as teams_api
 from services.identity.teams import web as teams_web
 from services.identity.units import api as units_api
@@ -31,7 +32,10 @@ KEEP_SECONDS = 600
 
 
 async def keep(runtime: Runtime) -> None:
-    """Every ten minutes: the next signing key where it is time, and away with what has expired."""
+    """Every ten minutes: the next signing key where it is time, and away with what has expired.
+
+    Posts nobody told of are told, too: those from before there was a register, and those of villages that ended.
+    """
     desk = Desk.of(_settings(runtime))
     while True:
         async with runtime.sessions.begin() as tx:
@@ -40,6 +44,10 @@ async def keep(runtime: Runtime) -> None:
             at = now()
             await throttle.sweep(tx, at)
             await endings.sweep(tx, at)
+        async with runtime.sessions.begin() as tx:
+            await register.tell_everywhere(tx)
+        async with runtime.sessions.begin() as tx:
+            at = now()
             # A used code stays as long as its family, so that a second use is still noticed.
             gone = sa.select(TokenFamily.id).where(TokenFamily.expires_at <= at)
             await tx.execute(sa.delete(AuthorizationCode).where(AuthorizationCode.family.in_(gone)))

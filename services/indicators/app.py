@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from chassis import units
 from chassis.consumer import Consumer, Consumers
-from chassis.db import Sessions
+from chassis.db import Sessions, now
 from chassis.service import Runtime, Service
 from chassis.settings import ServiceSettings
 from services.indicators import commands, web
 from services.indicators.answers import live
 from services.indicators.answers.live import Live
 from services.indicators.criteria import library
-from services.indicators.interchange import backlog
+from services.indicators.interchange import backlog, forgetting
 from services.indicators.reorganisation import carrying
 from services.indicators.reorganisation.lateness import Lateness
 from services.indicators.routes import rpc
@@ -46,14 +47,27 @@ async def sequence(runtime: Runtime) -> None:
 async def calendar(runtime: Runtime) -> None:
     """Looks whether a new day began: a year's figures begin anew, suspensions begin and end.
 
-    What came late about units that were reorganised is carried over here, too.
+    What came late about units that were reorganised is carried over here, too, and old files that came to nothing are
+    cleared.
     """
     while True:
         async with runtime.sessions.begin() as tx:
             await commands.follow_calendar(tx, library.catalogue(), units.today())
         async with runtime.sessions.begin() as tx:
             await carrying.catch_up(tx, library.catalogue(), units.today())
+        await forget_files(runtime)
         await asyncio.sleep(settings_of(runtime).calendar_seconds)
+
+
+async def forget_files(runtime: Runtime) -> int:
+    """Clears imported files that came to nothing and were kept long enough; returns how many."""
+    done = 0
+    while True:
+        async with runtime.sessions.begin() as tx:
+            cleared = await forgetting.clear(tx, now() - timedelta(days=settings_of(runtime).import_kept_days))
+        done += cleared
+        if cleared < forgetting.MOST:
+            return done
 
 
 async def late_words(runtime: Runtime) -> None:

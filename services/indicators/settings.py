@@ -35,6 +35,11 @@ class Settings(ServiceSettings):
     import_poll_seconds: float = Field(
         default=1.0, description="Longest wait, in seconds, before a large file import begins in the background."
     )
+    import_kept_days: int = Field(
+        default=30,
+        ge=1,
+        description="Days after which files that were put aside, or could not be read or applied, are cleared.",
+    )
     submit_batch: int = Field(default=500, description="Observations committed together while a stream comes in.")
     submit_wait_seconds: float = Field(
         default=0.2, description="Longest time, in seconds, an observation waits for others before it is committed."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 
-import pytest_asyncio
+import pytest
 
 from launcher.postgres import EmbeddedPostgres
 from tests.contracts.services import NAMES, start
@@ -13,10 +13,11 @@ from tests.contracts.walk import UNITS, Stage
 from tests.support.running import ladder
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def stages(postgres: EmbeddedPostgres) -> AsyncIterator[dict[str, Stage]]:
     """The services with their gRPC ports and the units of the walk; every test arranges objects of its own."""
-    # The fixture `database` lives for one module, these services for all of them.
+    # The fixture `database` lives for one module, these services for all of this folder, and no longer: the catalogue
+    # of indicators is the process's own, and the modules that come next have others.
     addresses = {name: postgres.create_database(f"contracts_{name}", secrets.token_urlsafe(12)) for name in NAMES}
     async with start(addresses.__getitem__, parts=("rpc",)) as started:
         for running in started.values():

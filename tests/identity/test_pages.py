@@ -24,7 +24,7 @@ from tests.support.browser import (
 HTML = {"accept": "text/html"}
 
 
-async def post(browser: httpx.AsyncClient, path: str, status: int = 303, **fields: str) -> httpx.Response:
+async def post(browser: httpx.AsyncClient, path: str, status: int = 303, /, **fields: str) -> httpx.Response:
     answer = await browser.post(path, data={"csrf_token": browser.cookies["xaso_csrf"], **fields}, headers=HTML)
     assert answer.status_code == status, answer.text
     return answer
@@ -60,11 +60,16 @@ async def test_an_officer_enters_a_village_and_keeps_its_team_by_forms(live: Liv
         assert 'id="f-member_count-error"' in wrong.text
         made = await post(browser, "/identity/teams/new", **{**form, "member_count": "7"})
         place = made.headers["location"]
-        await post(browser, f"{place}/activities", 422, held_on="2999-01-01", content="safety", participants="3")
-        await post(
-            browser, f"{place}/activities", held_on="2024-02-01", content="safety", participants="3", note="Riêng"
+        activity = {"kind": "class", "content": "safety", "participants": "3", "note": "Riêng"}
+        await post(browser, f"{place}/activities", 422, **{**activity, "held_on": "2999-01-01"})
+        unsaid = await post(
+            browser, f"{place}/activities", 422, held_on="2024-02-01", content="safety", participants="3"
         )
-        assert "Kỹ năng bảo đảm an toàn thông tin" in await text(browser, place)
+        assert 'id="f-kind-error"' in unsaid.text, "nobody's activity is taken for guidance unasked"
+        await post(browser, f"{place}/activities", **{**activity, "held_on": "2024-02-01"})
+        page = await text(browser, place)
+        assert "Kỹ năng bảo đảm an toàn thông tin" in page
+        assert '<td data-label="Loại">Lớp kỹ năng số</td>' in page
         async with live.browser() as public:
             page = await text(public, place)
             assert "Riêng" not in page
@@ -196,8 +201,9 @@ async def some_life(live: Live, name: str) -> list[str]:
         code = await enter_village(browser, name)
         form = {"unit": code, "name": f"Tổ thôn {name}", "member_count": "7", "registered_on": "2024-01-01"}
         team = (await post(browser, "/identity/teams/new", **form)).headers["location"]
-        for content in ("safety", "cashless"):
-            await post(browser, f"{team}/activities", held_on="2024-02-01", content=content, participants="30")
+        for kind, content in (("class", "safety"), ("support", "cashless")):
+            activity = {"kind": kind, "content": content, "held_on": "2024-02-01", "participants": "30"}
+            await post(browser, f"{team}/activities", **activity)
         contact = {"position": "Công chức văn hóa", "phone": "0220 3123 456", "email": "vh@daison.example"}
         await post(browser, "/identity/account/contact", consent="1", **contact)
         me = (await browser.get("/identity/api/v1/me")).json()["subject"]

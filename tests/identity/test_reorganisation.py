@@ -206,9 +206,12 @@ async def test_every_link_is_published_with_both_units_whole(after: Running) -> 
     assert not of["11143", "11140"][1].HasField("share")
     village = of["11083-01", "11083-01"]
     assert (village[0].key, village[1].successor.parent) == ("11083", "11086")
-    # In order: what ends, what begins from the top down, then what became what.
+    # In order: what ends, what begins from the top down, then what became what, then who serves where.
     kinds = [r.type.rpartition(".")[2] for r in rows if r.occurred_at >= told[0].occurred_at - timedelta(minutes=5)]
-    tail = kinds[-(len(told) + 1 + 65 + 4) :]
+    staff = [kind for kind in kinds[-kinds[::-1].index("UnitSucceeded") :] if kind == "StaffMemberChanged"]
+    assert len(staff) >= 2
+    assert kinds[-len(staff) :] == staff
+    tail = kinds[-(len(told) + 1 + 65 + 4 + len(staff)) : -len(staff)]
     assert tail == ["UnitEntered"] * (1 + 65 + 4) + ["UnitSucceeded"] * len(told)
     async with after.tx() as tx:
         wrong = await tx.scalar(
@@ -218,6 +221,18 @@ async def test_every_link_is_published_with_both_units_whole(after: Running) -> 
             )
         )
     assert wrong == 0
+
+
+async def test_staff_are_told_of_where_they_serve_now(after: Running) -> None:
+    c = outbox_table.c
+    async with after.tx() as tx:
+        rows = (
+            await tx.execute(sa.select(outbox_table).where(c.type.endswith("StaffMemberChanged")).order_by(c.id))
+        ).all()
+    last = {row.subject: (events.StaffMemberChanged.FromString(row.payload).member, row.key) for row in rows}
+    state = sorted((member.unit, member.serving, key) for member, key in last.values())
+    # The officer goes over; the leader's post is filled anew, so until then nobody holds it.
+    assert state == [("11083", False, "11083"), ("11083", False, "11083"), ("11086", True, "11086")]
 
 
 async def test_again_it_does_nothing_and_another_content_is_refused(after: Running) -> None:

@@ -49,17 +49,24 @@ async def test_a_team_is_registered_logs_and_is_dissolved(identity: Running, vil
     client = identity.client
     team = await new_team(identity, village)
     url = f"{TEAMS}/{team['id']}"
-    for on, content in (("2024-05-01", "cashless"), ("2025-12-31", "safety"), ("2025-01-01", "ecommerce")):
-        body = {"held_on": on, "content": content, "participants": 30, "note": "Ở nhà văn hóa"}
+    said = (
+        ("2024-05-01", "cashless", "class"),
+        ("2025-12-31", "safety", "support"),
+        ("2025-01-01", "ecommerce", "class"),
+    )
+    for on, content, kind in said:
+        body = {"held_on": on, "content": content, "kind": kind, "participants": 30, "note": "Ở nhà văn hóa"}
         assert (await client.post(f"{url}/activities", json=body, headers=OFFICER)).status_code == 201
     head = bearer(("village_head", f"{DAI_SON}/{village}"))
     body = {"content": "public_services", "participants": 12}
     assert (await client.post(f"{url}/activities", json=body, headers=head)).status_code == 201
     state = (await client.get(url)).json()
     assert state["activities_by_year"] == {"2024": 1, "2025": 2, str(today().year): 1}
+    assert state["classes_by_year"] == {"2024": 1, "2025": 1}, "what is not said to be a class is none"
     assert state["last_activity_on"] == today().isoformat()
     public = (await client.get(f"{url}/activities", params={"limit": 3})).json()
     assert [a["note"] for a in public["items"]] == [None] * 3
+    assert [a["kind"] for a in public["items"]] == ["support", "support", "class"]
     mine = await client.get(f"{url}/activities", params={"after": public["next"]}, headers=OFFICER)
     assert [(a["held_on"], a["note"]) for a in mine.json()["items"]] == [("2024-05-01", "Ở nhà văn hóa")]
     ended = await client.post(f"{url}/dissolve", headers=OFFICER)
@@ -75,6 +82,7 @@ async def test_a_team_is_registered_logs_and_is_dissolved(identity: Running, vil
     ]
     last = seen[-1].team
     assert (last.unit, last.member_count, last.registered_on) == (village, 7, "2024-03-01")
+    assert dict(last.classes_by_year) == {2024: 1, 2025: 1}
     assert dict(last.activities_by_year) == {2024: 1, 2025: 2, today().year: 1}
     assert last.dissolved_on == today().isoformat()
     assert "nhà văn hóa" not in str(seen), "notes may name people and stay here"
@@ -118,6 +126,7 @@ async def test_bad_teams_are_refused(
         ({"held_on": (today() + timedelta(days=1)).isoformat()}, 422, "in_the_future"),
         ({"held_on": "2024-02-29"}, 422, "before_the_team"),
         ({"content": "karaoke"}, 422, "invalid"),
+        ({"kind": "karaoke"}, 422, "invalid"),
         ({"participants": -1}, 422, "invalid"),
         ({"note": "x" * 2001}, 422, "invalid"),
         ({"note": "a\x00b"}, 422, "invalid"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -109,6 +109,14 @@ def ago(**delta: float) -> datetime:
 def shipped() -> Catalogue:
     """What ships, read once."""
     return library.read()
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
+    before = library.catalogue()
+    yield
+    library.install(before)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,13 @@ from services.indicators.criteria import library
 from services.indicators.criteria.areas import Area, overlapping
 from services.indicators.criteria.documents import BadDefinition, Document
 from services.indicators.settings import Settings
-from services.indicators.upkeep import following
 from services.indicators.web.shell import first_set
 from tests.indicators.conftest import Stage, entered
+from tests.indicators.editing import API, ROBOT, follow_up, forget, put
 from tests.support.running import bearer, commune, ladder, running, settings_for, token, village
 
-API = "/indicators/api/v1"
 HTML = {"accept": "text/html"}
-ROBOT = bearer(("partner", "30"), kind="partner", client_id="operator-robot", scope="indicators.criteria.write")
+pytestmark = pytest.mark.usefixtures("restored")
 SINCE = date(2020, 1, 1)
 NAM_DINH = Unit("36", "Tỉnh Nam Định", "province", "tinh", "", "36", SINCE)
 GIAO_THUY = Unit("365", "Huyện Giao Thủy", "district", "huyen", "36", "36/365", SINCE)
@@ -60,14 +59,6 @@ def trial(*units: str, level: str = "village", rule: str = "") -> str:
     return TRIAL.format(units=", ".join(f'"{unit}"' for unit in units), level=level, rule=rule or fibre)
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
-    before = library.catalogue()
-    yield
-    library.install(before)
-
-
 @pytest.fixture(scope="module")
 async def stage(database: Callable[[str], str]) -> AsyncIterator[Stage]:
     """Two provinces; in Hải Dương two districts. Every village has fibre for 70 of 100 households."""
@@ -99,20 +90,15 @@ async def tell(stage: Stage, unit: Unit) -> None:
 async def clean(stage: Stage) -> AsyncIterator[Stage]:
     """The database without applied documents afterwards."""
     yield stage
+    await forget(stage, "set_code = 'thu-2026'")
     async with stage.running.tx() as tx:
-        for table in ("criteria_edition", "criteria_work"):
-            await tx.execute(sa.text(f"DELETE FROM {table}"))
-        for table in ("item", "sheet"):
-            await tx.execute(sa.text(f"DELETE FROM {table} WHERE set_code = 'thu-2026'"))
-        await tx.execute(sa.text("UPDATE criteria_version SET number = 0"))
+        await tx.execute(sa.text("DELETE FROM sheet WHERE set_code = 'thu-2026'"))
 
 
-async def put(stage: Stage, name: str, text: str, headers: dict[str, str] = ROBOT) -> Any:
-    answer = await stage.client.put(f"{API}/criteria/{name}", json={"document": text}, headers=headers)
+async def brought(stage: Stage, name: str, text: str, headers: dict[str, str] = ROBOT) -> Any:
+    answer = await put(stage, name, text, headers)
     if answer.status_code == 200:
-        await following.look(stage.running.runner.runtime.sessions)
-        await following.catch_up(stage.running.runner.runtime.sessions)
-        await stage.settle()
+        await follow_up(stage)
     return answer
 
 
@@ -293,7 +279,7 @@ async def test_no_question_about_another_province_is_answered(stage: Stage) -> N
 
 
 async def test_a_template_holds_the_units_of_the_area_alone(clean: Stage) -> None:
-    assert (await put(clean, "thu-2026", trial("30/298", "36"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("30/298", "36"))).status_code == 200
     staff = bearer(("officer", "30"))
     answer = await clean.client.get("/indicators/units/30/template.xlsx?set=thu-2026", headers=staff)
     assert answer.status_code == 200, answer.text
@@ -311,13 +297,13 @@ async def told(stage: Stage, after: int) -> list[events_pb2.ComplianceChanged]:
 
 async def test_units_that_fall_out_vanish_and_those_that_come_in_are_judged_without_a_restart(clean: Stage) -> None:
     here = clean.villages[0].code
-    assert (await put(clean, "thu-2026", trial("30"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("30"))).status_code == 200
     assert await stands(clean, here) == ("met", 1, 1)
     assert (await stands(clean, "30"), await stands(clean, "288")) == (("measured", 2, 2), ("measured", 1, 1))
     await shows_nothing(clean, LAM_PHU.code)
     async with clean.running.tx() as tx:
         mark = (await tx.execute(sa.text("SELECT coalesce(max(id), 0) FROM outbox"))).scalar_one()
-    assert (await put(clean, "thu-2026", trial("30/298", "36"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("30/298", "36"))).status_code == 200
     assert await stands(clean, LAM_PHU.code) == ("met", 1, 1)
     assert await stands(clean, "36") == ("measured", 1, 1)
     assert await stands(clean, here) == ("met", 1, 1)
@@ -339,7 +325,7 @@ async def test_units_that_fall_out_vanish_and_those_that_come_in_are_judged_with
     assert gone.because == "criteria:set/thu-2026@2"
     assert (changes[LAM_PHU.code].after, changes["288"].after) == ("met", "not_applicable")
     # Back again: judged from the facts, as if it had never been away.
-    assert (await put(clean, "thu-2026", trial("30"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("30"))).status_code == 200
     assert await stands(clean, SUBURBAN.code) == ("met", 1, 1)
     assert await stands(clean, "30") == ("measured", 2, 2)
     await shows_nothing(clean, "36")
@@ -355,9 +341,11 @@ async def test_a_change_of_kinds_takes_units_out_as_well(clean: Stage) -> None:
     }
     answer = await clean.client.post(f"{API}/observations", json=body, headers=bearer(("officer", SUBURB.path)))
     assert answer.status_code == 201, answer.text
-    assert (await put(clean, "thu-2026", text)).status_code == 200
+    assert (await brought(clean, "thu-2026", text)).status_code == 200
     assert await stands(clean, SUBURB.code) == ("met", 1, 1)
-    assert (await put(clean, "thu-2026", text.replace("applies_to", "kinds: [phuong]\napplies_to"))).status_code == 200
+    assert (
+        await brought(clean, "thu-2026", text.replace("applies_to", "kinds: [phuong]\napplies_to"))
+    ).status_code == 200
     await shows_nothing(clean, SUBURB.code)
     async with clean.running.tx() as tx:
         left = await tx.execute(sa.text("SELECT count(*) FROM item WHERE set_code = 'thu-2026' AND status = 'met'"))
@@ -367,9 +355,9 @@ async def test_a_change_of_kinds_takes_units_out_as_well(clean: Stage) -> None:
 async def test_many_units_fall_out_in_steps(clean: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.indicators.calculation import applying
 
-    assert (await put(clean, "thu-2026", trial("30"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("30"))).status_code == 200
     monkeypatch.setattr(applying, "CHUNK", 1)
-    assert (await put(clean, "thu-2026", trial("36"))).status_code == 200
+    assert (await brought(clean, "thu-2026", trial("36"))).status_code == 200
     async with clean.running.tx() as tx:
         left = await tx.execute(
             sa.text("SELECT DISTINCT split_part(unit, '@', 1) FROM sheet WHERE set_code = 'thu-2026'")
@@ -389,7 +377,7 @@ async def test_many_units_fall_out_in_steps(clean: Stage, monkeypatch: pytest.Mo
 async def test_a_unit_that_never_was_is_refused_and_nothing_stored(
     clean: Stage, text: str, field: str, words: str
 ) -> None:
-    answer = await put(clean, "thu-2026", text)
+    answer = await brought(clean, "thu-2026", text)
     assert (answer.status_code, answer.json()["code"]) == (422, "criteria_refused"), answer.text
     assert any(one["field"] == field and words in one["message"] for one in answer.json()["errors"]), answer.text
     async with clean.running.tx() as tx:
@@ -407,7 +395,7 @@ valid_from: 2026-01-10
 targets:
   - {item: "288.5", operator: ">=", target: 70%}
 """
-    answer = await put(clean, "nd-2026", text, bearer(("admin", "36")))
+    answer = await brought(clean, "nd-2026", text, bearer(("admin", "36")))
     assert answer.status_code == 422, answer.text
     [fault] = answer.json()["errors"]
     assert fault["field"] == "nd-2026:4: unit"
@@ -431,6 +419,6 @@ async def test_what_a_province_became_is_not_asked_unless_the_set_says_so(clean:
     then = await sheet(clean, was.code, "hd-288-2023", as_of=before)
     assert (then.status_code, then.json()["total"]) == (200, 9)
     text = shipped("hd-288-2023").replace('["30"]', '["30", "31/11075"]')
-    assert (await put(clean, "hd-288-2023", text)).status_code == 200
+    assert (await brought(clean, "hd-288-2023", text)).status_code == 200
     assert (await clean.status(now, "288.5")) == "unmet"
     assert (await stands(clean, "31", "hd-288-2023"))[2] == 1

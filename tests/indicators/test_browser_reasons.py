@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 from playwright.async_api import expect
@@ -24,6 +25,15 @@ PAGES = {
     "history": "/indicators/units/11074-01/items/288.5/history?set=hd-288-2023",
     "former-commune": "/indicators/units/12901?set=hd-1414-ntm-8&as_of=2025-06-30",
     "past-district": "/indicators/units/298?set=hd-288-2023&as_of=2025-06-30",
+    "past-why": "/indicators/units/12901/items/8.2?set=hd-1414-ntm-8&as_of=2025-06-30",
+    "past-why-above": "/indicators/units/298/items/288.5?set=hd-288-2023&as_of=2026-01-15",
+}
+STAFF_PAGES = {
+    "entry": "/indicators/units/11074/entry",
+    "entry-of-a-set": "/indicators/units/11074/entry?set=mard-2023-smart-commune",
+    "entry-nothing": "/indicators/units/11074/entry?q=khong+co",
+    "settlements-ended": "/indicators/settlements?unit=12904",
+    "settlements": "/indicators/settlements?unit=12903",
 }
 
 
@@ -49,6 +59,15 @@ async def told(stage: Served) -> Served:
         said(b, "commune.telecom_standard", True, at=before_turn()),
     )
     await stage.tell(*(as_event(stage, e) for e in succeeded([(a, heir, "1/1"), (b, heir, "1/1")])))
+    # One that came of a reorganisation and has gone into another since.
+    c, d, short = old("Xã Cũ Ba", "12906"), old("Xã Cũ Tư", "12907"), new("Xã Chỉ Một Năm", "12904")
+    short = replace(short, valid_to=date(2026, 6, 1))
+    await enter(stage, c, d)
+    await record(stage, said(c, "commune.telecom_standard", True, at=before_turn()))
+    after = replace(new("Xã Hôm Nay", "12905"), valid_from=date(2026, 6, 1))
+    again = succeeded([(short, after, "1/1")])
+    again[0].effective_on = "2026-06-01"
+    await stage.tell(*(as_event(stage, e) for e in (*succeeded([(c, short, "1/1"), (d, short, "1/1")]), *again)))
     return stage
 
 
@@ -62,18 +81,30 @@ async def test_pages_are_accessible_and_fit_the_screen(
     if signed_in:
         cookie = {"name": "xaso_session", "value": token(("officer", "30")), "url": told.address}
         await page.context.add_cookies([cookie])
-        pages["settlements"] = "/indicators/settlements?unit=12903"
+        pages |= STAFF_PAGES
     for name, path in pages.items():
         await page.goto(told.address + path)
-        if name == "settlements":
+        if name.startswith("settlements"):
             await screenshot(page, f"indicators-{size[0]}-{name}")
             await page.locator("tbody a").first.click()
             await expect(page.locator("form[data-form]")).to_be_visible()
-            name = "settlement"
+            name = name.replace("settlements", "settlement")
         await screenshot(page, f"indicators-{size[0]}-{name}-{'staff' if signed_in else 'resident'}")
         assert await axe(page) == [], path
         await assert_no_sideways_scroll(page)
         assert page_errors(page) == [], path
+
+
+async def test_a_figure_to_enter_is_found_without_javascript(told: Served, open_page: OpenPage) -> None:
+    page = await open_page(PHONE, javascript=False)
+    cookie = {"name": "xaso_session", "value": token(("officer", "30")), "url": told.address}
+    await page.context.add_cookies([cookie])
+    await page.goto(told.address + STAFF_PAGES["entry"])
+    await expect(page.locator(".switch[open]")).to_have_count(0)
+    await page.get_by_label("Tên số liệu, gõ không dấu cũng được").fill("thue bao dien thoai thong minh")
+    await page.get_by_role("button", name="Lọc").click()
+    await page.locator(".switch[open]").first.get_by_role("link").first.click()
+    await expect(page.get_by_label("Số văn bản hoặc tên tài liệu chứng minh")).to_be_visible()
 
 
 async def test_the_reasons_open_without_javascript(told: Served, open_page: OpenPage) -> None:

@@ -11,8 +11,9 @@ from chassis.service import origin, web_server
 from services.indicators.app import service
 from services.indicators.criteria import library
 from services.indicators.settings import Settings
+from tests.indicators.editing import follow_up
 from tests.indicators.inquiring import API
-from tests.indicators.test_local_targets import ROW, follow, overlay, target
+from tests.indicators.test_local_targets import ROW, overlay, target
 from tests.indicators.test_settling import split
 from tests.indicators.test_stream import Served
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
@@ -46,7 +47,7 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
             body = {"document": document.text}
             answer = await served.client.put(f"{API}/criteria/{document.code}", json=body, headers=admin)
             assert answer.status_code == 200, answer.text
-        await follow(served)
+        await follow_up(served)
         yield served
         server.should_exit = True
         await serving

@@ -19,8 +19,8 @@ from services.indicators.app import service
 from services.indicators.settings import Settings
 from services.indicators.stream.consumers import on
 from tests.indicators.conftest import Stage
+from tests.indicators.observing import counts, observation, submit
 from tests.indicators.test_events import speaker
-from tests.indicators.test_observations import counts, observation, submit
 from tests.support.running import bearer, commune, ladder, running, settings_for, village
 from tests.support.waiting import eventually
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
+from chassis.units import Unit
+from services.indicators.criteria.figures import Ratio
 from services.indicators.interchange import dhis2
-from tests.indicators.conftest import Stage
+from tests.indicators.conftest import Stage, entered
+from tests.indicators.inquiring import record, said
 from tests.support.running import bearer, commune
 
 ADDRESS = "/indicators/api/v1/dataValueSets"
@@ -149,10 +153,14 @@ async def test_a_value_that_goes_out_names_its_document_now_and_then(stage: Stag
     }
     assert "Ông Ba" not in str(out)
     assert "riêng" not in str(out)
-    async with stage.running.tx() as tx:
-        await tx.execute(text("UPDATE change SET at = '2025-06-30T10:00:00Z' WHERE code = :c"), {"c": unit.code})
-    past = (await stage.client.get(ADDRESS, params={**params, "period": "2025Q2"})).json()["dataValues"]
-    assert {v["comment"] for v in past} == {"Biên bản đo sóng 7/BB", "DHIS2"}
+    late = {"measure": "village.signal_area", "value": {"numerator": 2, "denominator": 4}, "period": "2025"}
+    answer = await stage.client.post("/indicators/api/v1/observations", json=entry | late, headers=officer(stage))
+    assert answer.status_code == 201, answer.text
+    past = (await stage.client.get(ADDRESS, params={**params, "period": "2025"})).json()["dataValues"]
+    assert [(v["value"], v["comment"]) for v in past] == [
+        ("2", "Biên bản đo sóng 7/BB"),
+        ("4", "Biên bản đo sóng 7/BB"),
+    ]
 
 
 async def test_a_yes_or_no_of_json_is_taken_as_its_word(stage: Stage) -> None:
@@ -162,18 +170,91 @@ async def test_a_yes_or_no_of_json_is_taken_as_its_word(stage: Stage) -> None:
     assert (await stage.item(unit, "288.2"))["value"] == {"flag": True}
 
 
-async def test_a_past_period_is_told_as_it_stood_at_its_end(stage: Stage) -> None:
-    unit = await stage.new_village()
-    await send(stage, ratio(unit.code, 50, 100))
-    async with stage.running.tx() as tx:
-        await tx.execute(text("UPDATE change SET at = '2025-06-30T10:00:00Z' WHERE code = :c"), {"c": unit.code})
-    await send(stage, ratio(unit.code, 60, 100))
-    seen = {}
-    for period in ("2025Q2", "2025Q1", "2026"):
+async def told(stage: Stage, unit: Unit, *periods: str, element: str = FIBRE) -> dict[str, list[str]]:
+    """What goes out of one element for a unit, by period."""
+    found = {}
+    for period in periods:
         params = {"dataSet": SET, "period": period, "orgUnit": unit.code}
         out = (await stage.client.get(ADDRESS, params=params)).json()
-        seen[period] = [v["value"] for v in out["dataValues"] if v["dataElement"] == FIBRE]
-    assert seen == {"2025Q2": ["50", "100"], "2025Q1": [], "2026": ["60", "100"]}
+        found[period] = [v["value"] for v in out["dataValues"] if v["dataElement"] == element]
+    return found
+
+
+async def test_a_figure_without_a_period_goes_out_for_those_by_whose_end_it_was_observed(stage: Stage) -> None:
+    unit = await stage.new_village()
+    await record(stage, said(unit, FIBRE, Ratio(50, 100), at=datetime(2025, 6, 30, 16, 59, tzinfo=UTC)))
+    await record(stage, said(unit, FIBRE, Ratio(60, 100), at=datetime(2025, 6, 30, 17, 0, tzinfo=UTC)))
+    assert await told(stage, unit, "2025Q2", "2025Q1", "2025Q3", "2026") == {
+        "2025Q2": ["50", "100"],
+        "2025Q1": [],
+        "2025Q3": ["60", "100"],
+        "2026": ["60", "100"],
+    }
+
+
+async def test_figures_of_a_year_go_out_for_it_though_they_were_entered_after_it(stage: Stage) -> None:
+    """So most figures of a year are entered; what was said of another year, or of this one, is another value."""
+    unit = await stage.new_village()
+    await send(stage, ratio(unit.code, 50, 100, period="2024"))
+    await send(stage, ratio(unit.code, 71, 100, period="2025"))
+    assert await told(stage, unit, "2026") == {"2026": []}
+    await send(stage, ratio(unit.code, 90, 100, period="2026"))
+    assert await told(stage, unit, "2023", "2024", "2025", "2025Q4", "2026") == {
+        "2023": [],
+        "2024": ["50", "100"],
+        "2025": ["71", "100"],
+        "2025Q4": [],
+        "2026": ["90", "100"],
+    }
+    # A correction counts too, and so does taking it back.
+    await send(stage, ratio(unit.code, 72, 100, period="2025"))
+    assert await told(stage, unit, "2025") == {"2025": ["72", "100"]}
+    await send(stage, ratio(unit.code, 0, 0, period="2025", deleted=True))
+    assert await told(stage, unit, "2025", "2026") == {"2025": [], "2026": ["90", "100"]}
+
+
+async def test_a_figure_of_a_month_counts_in_its_quarter_and_year_the_latest_of_them(stage: Stage) -> None:
+    unit = await stage.new_village()
+    await send(stage, ratio(unit.code, 72, 100, period="202512"))
+    await send(stage, ratio(unit.code, 60, 100, period="202507"))
+    assert await told(stage, unit, "2025", "2025Q4", "2025Q3", "202512", "202511") == {
+        "2025": ["72", "100"],
+        "2025Q4": ["72", "100"],
+        "2025Q3": ["60", "100"],
+        "202512": ["72", "100"],
+        "202511": [],
+    }
+
+
+async def test_households_counted_one_by_one_go_out_as_they_were_at_the_end(stage: Stage) -> None:
+    unit = await stage.new_village()
+    await record(
+        stage,
+        said(unit, "household.fibre", True, entity="h1", at=datetime(2025, 5, 1, tzinfo=UTC)),
+        said(unit, "household.fibre", False, entity="h2", at=datetime(2025, 5, 1, tzinfo=UTC)),
+        said(unit, "household.fibre", True, entity="h2", at=datetime(2025, 9, 1, tzinfo=UTC)),
+    )
+    assert await told(stage, unit, "2025Q1", "2025Q2", "2025") == {
+        "2025Q1": [],
+        "2025Q2": ["1", "2"],
+        "2025": ["2", "2"],
+    }
+
+
+async def test_a_past_period_is_of_the_unit_that_the_code_named_at_its_end(stage: Stage) -> None:
+    """The quarter before a reorganisation is asked for under the codes of then, up to their very last day."""
+    turn, code = date(2025, 7, 1), "11074-970"
+    path = f"{stage.commune.path}/{code}"
+    unit = Unit(code, "Thôn cũ", "village", "thon", "11074", path, date(2020, 1, 1))
+    await stage.tell(stage.event(entered(unit), "unit/970"))
+    await record(stage, said(unit, FIBRE, Ratio(50, 100), at=datetime(2025, 6, 1, tzinfo=UTC)))
+    await stage.tell(stage.event(entered(replace(unit, valid_to=turn)), "unit/970"))
+    for asked in ({"orgUnit": code}, {"orgUnit": "11074", "children": True}):
+        params = {"dataSet": SET, "period": "2025Q2", **asked}
+        out = (await stage.client.get(ADDRESS, params=params)).json()["dataValues"]
+        assert [v["value"] for v in out if v["orgUnit"] == code] == ["50", "100"], asked
+    gone = await stage.client.get(ADDRESS, params={"dataSet": SET, "period": "2025Q3", "orgUnit": code})
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_unit")
 
 
 async def test_a_unit_of_others_is_refused_and_so_is_who_may_report_nowhere(stage: Stage) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,92 +21,27 @@ from services.indicators.calculation import applying
 from services.indicators.calculation.engine import Ratio
 from services.indicators.criteria import editions, library
 from services.indicators.settings import Settings
-from services.indicators.upkeep import command as upkeep
 from services.indicators.upkeep import following
 from tests.indicators.conftest import Stage
+from tests.indicators.editing import ADMIN, API, ROBOT, follow_up, forget, overlay, put, trial_set
 from tests.support.running import bearer, village
 from tests.support.waiting import eventually
 
-API = "/indicators/api/v1"
-ADMIN = bearer(("admin", "30"))
+pytestmark = pytest.mark.usefixtures("restored")
 OFFICER = bearer(("officer", "30"))
 ELSEWHERE = bearer(("admin", "36"))
-ROBOT = bearer(("partner", "30"), kind="partner", client_id="operator-robot", scope="indicators.criteria.write")
 READER = bearer(("partner", "30"), kind="partner", client_id="reader", scope="indicators.read")
 STAFF = bearer(("officer", "30/298/11074"))
-
-OVERLAY = """
-overlay: hd-2026
-on: hd-288-2023
-unit: "{unit}"
-title: {{vi: "Mục tiêu riêng", en: "Local targets"}}
-legal_basis: {{number: "15/KH-UBND", date: 2026-01-10, issuer: "UBND tỉnh", title: "Kế hoạch"}}
-valid_from: 2026-01-10
-targets:
-  - {{item: "288.5", operator: ">=", target: {target}}}
-items:
-  - code: "HD.1"
-    title: {{vi: "Phủ sóng ít nhất một nửa địa bàn", en: "At least half of the area is covered"}}
-    short: {{vi: "phủ sóng nửa địa bàn", en: "half covered"}}
-    rule: {{ratio: village.signal_area, operator: ">=", target: 50%}}
-    feeds: [T]
-"""
-
-
-def overlay(unit: Unit | str = "30", target: str = "70%") -> str:
-    return OVERLAY.format(unit=unit if isinstance(unit, str) else unit.code, target=target)
-
-
-NEW_SET = """
-set: thu-2026
-title: {vi: "Bộ thử 2026", en: "Trial 2026"}
-level: village
-legal_basis: {number: "1/QĐ", date: 2026-01-05, issuer: "UBND tỉnh", title: "Quyết định"}
-valid_from: 2026-01-05
-needs: all
-items:
-  - code: "1"
-    title: {vi: "Cáp quang trên 60%", en: "Fibre over 60%"}
-    short: {vi: "cáp quang", en: "fibre"}
-    rule: {ratio: village.fibre_households, operator: ">", target: 60%}
-    feeds: [T]
-"""
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
-    before = library.catalogue()
-    yield
-    library.install(before)
 
 
 @pytest.fixture
 async def clean(stage: Stage) -> AsyncIterator[Stage]:
     """The database without applied documents before and after."""
 
-    async def sweep() -> None:
-        async with stage.running.tx() as tx:
-            for table in ("criteria_edition", "criteria_work"):
-                await tx.execute(sa.text(f"DELETE FROM {table}"))
-            await tx.execute(sa.text("DELETE FROM item WHERE set_code = 'thu-2026' OR item_code = 'HD.1'"))
-            await tx.execute(sa.text("UPDATE criteria_version SET number = 0"))
-
-    await sweep()
+    items = "set_code = 'thu-2026' OR item_code = 'HD.1'"
+    await forget(stage, items)
     yield stage
-    await sweep()
-
-
-async def put(stage: Stage, name: str, text: str, headers: dict[str, str] = ADMIN, **params: str) -> Any:
-    body = {"document": text}
-    return await stage.client.put(f"{API}/criteria/{name}", json=body, headers=headers, params=params)
-
-
-async def follow_up(stage: Stage) -> None:
-    """What the tasks of a running service do after the notification."""
-    await following.look(stage.running.runner.runtime.sessions)
-    await following.catch_up(stage.running.runner.runtime.sessions)
-    await stage.settle()
+    await forget(stage, items)
 
 
 async def tell(stage: Stage, unit: Unit, measure: str, value: Ratio) -> None:
@@ -188,7 +123,7 @@ async def test_an_overlay_holds_within_its_unit_only(clean: Stage) -> None:
 async def test_a_new_set_is_there_for_every_unit(clean: Stage) -> None:
     unit, silent = await clean.new_village(), await clean.new_village()
     await tell(clean, unit, "village.fibre_households", Ratio(61, 100))
-    assert (await put(clean, "thu-2026", NEW_SET, ROBOT)).status_code == 200
+    assert (await put(clean, "thu-2026", trial_set(2026), ROBOT)).status_code == 200
     await follow_up(clean)
     found = await clean.client.get(f"{API}/units/{unit.code}/sets/thu-2026")
     assert (found.json()["status"], found.json()["met"], found.json()["total"]) == ("met", 1, 1)
@@ -196,7 +131,7 @@ async def test_a_new_set_is_there_for_every_unit(clean: Stage) -> None:
     assert (empty.json()["status"], empty.json()["total"]) == ("no_data", 1)
     above = await clean.client.get(f"{API}/units/30/sets/thu-2026")
     assert above.json()["items"][0]["value"]["numerator"] >= 1
-    await put(clean, "thu-2026", NEW_SET.replace("60%", "61%"), ROBOT)
+    await put(clean, "thu-2026", trial_set(2026).replace("60%", "61%"), ROBOT)
     await follow_up(clean)
     found = await clean.client.get(f"{API}/units/{unit.code}/sets/thu-2026")
     assert found.json()["status"] == "unmet"
@@ -236,8 +171,8 @@ async def test_work_goes_on_where_a_process_left_it(clean: Stage, monkeypatch: p
         ("hd-2026", overlay(), OFFICER, 403, "forbidden"),
         ("hd-2026", overlay(), ELSEWHERE, 403, "forbidden"),
         ("hd-2026", overlay("99999"), ADMIN, 422, "criteria_refused"),
-        ("thu-2026", NEW_SET, ADMIN, 403, "forbidden"),
-        ("thu-2026", NEW_SET, READER, 403, "scope_missing"),
+        ("thu-2026", trial_set(2026), ADMIN, 403, "forbidden"),
+        ("thu-2026", trial_set(2026), READER, 403, "scope_missing"),
         ("hd-2026", overlay(), {}, 401, "unauthenticated"),
         ("khac", overlay(), ADMIN, 422, "name_differs"),
         ("hd-2026", overlay(target="170%"), ADMIN, 422, "criteria_refused"),
@@ -375,60 +310,6 @@ async def test_the_tasks_of_a_running_service_do_it_by_themselves(clean: Stage) 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def test_the_command_line_checks_compares_and_applies(
-    clean: Stage, tmp_path: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "moi.yaml"
-
-    async def run(*arguments: str) -> tuple[int, str, str]:
-        settings = clean.running.runner.settings
-        code = await asyncio.to_thread(upkeep.main, arguments, lambda: settings)
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    path.write_text(overlay(), "utf-8")
-    assert (await run("lint", str(path)))[0] == 0
-    code, out, _ = await run("diff", str(path), "--lang", "en")
-    assert (code, "hd-2026" in out) == (0, True)
-    code, out, _ = await run("show", "hd-1414-ntm-8")
-    assert (code, "8.4" in out) == (0, True)
-    code, out, _ = await run("apply", str(path), "--by", "operator.test")
-    assert (code, "bản 1" in out) == (0, True)
-    code, out, _ = await run("list")
-    assert "overlay/hd-2026  applied 1" in out
-    assert "operator.test" in out
-    assert (await run("show", "hd-288-2023", "--live"))[1].count("hd-2026") == 1
-    assert (await run("withdraw", "hd-2026"))[0] == 0
-    assert (await run("withdraw", "hd-2026"))[0] == 1
-    path.write_text(overlay().replace("288.5", "9"), "utf-8")
-    code, _, err = await run("apply", str(path))
-    assert code == 1
-    assert f"{path}:9: targets[0].item: bộ hd-288-2023 không có dòng 9 (được dùng: 288.1" in err
-    code, _, err = await run("apply", str(path), "--lang", "en")
-    assert f"{path}:9: targets[0].item: the set hd-288-2023 has no row 9 (allowed: 288.1" in err
-    assert await run("lint", "--lang", "en", str(tmp_path / "none.yaml")) == (
-        1, "", f"{tmp_path / 'none.yaml'}:1: (whole file): the file cannot be opened\n"
-    )  # fmt: skip
-    code, _, err = await run("show", "khong-co")
-    assert (code, err.startswith("không có bộ chỉ tiêu khong-co (được dùng: ")) == (1, True)
-    path.write_bytes(b"\xff\xfe")
-    assert (await run("lint", str(path)))[2] == f"{path}:1: (cả tệp): tệp không phải là văn bản UTF-8\n"
-
-
-@pytest.mark.parametrize(
-    ("environment", "language"),
-    [
-        ({}, "vi"),
-        ({"LANG": "C.UTF-8"}, "vi"),
-        ({"LANG": "en_GB.UTF-8"}, "en"),
-        ({"LANG": "en_GB.UTF-8", "LC_ALL": "vi_VN.UTF-8"}, "vi"),
-        ({"LANG": "vi_VN", "LC_ALL": "", "LC_MESSAGES": "en_US"}, "en"),
-    ],
-)
-def test_the_terminal_says_which_language_it_wants(environment: dict[str, str], language: str) -> None:
-    assert upkeep.language(environment) == language
 
 
 async def test_a_sheet_says_which_condition_is_suspended_and_why(clean: Stage) -> None:

@@ -1,127 +1,30 @@
-"""The service's stream: any order, repetition, cut and crash gives the same; two that share it lose nothing."""
+"""The service's stream: any order, repetition, cut and crash gives the same."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from google.protobuf.message import Message
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 from xaso.media.v1 import events_pb2 as media
-from xaso.observations.v1 import events_pb2 as pb
 
-from chassis.stream import ABSORBING_SECONDS, LAGGING_SECONDS, Refused, Stream
+from chassis.stream import ABSORBING_SECONDS, LAGGING_SECONDS, Refused
 from chassis.units import Unit
-from launcher.kafka import EmbeddedKafka
 from services.indicators import commands
-from services.indicators.app import service
 from services.indicators.calculation import evaluation, ledger
 from services.indicators.criteria import library
-from services.indicators.settings import Settings
 from services.indicators.stream import sink as indicators_sink
 from services.indicators.stream.consumers import on
 from services.indicators.stream.sink import Intake, stream
 from tests.indicators.conftest import Stage, entered
-from tests.support.running import Running, commune, ladder, running, settings_for, village
-from tests.support.waiting import eventually
-
-START = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Said:
-    """One event before it is sent."""
-
-    message: Message
-    subject: str
-    sequence: int | None
-    id: str
-    source: str = "/vnpt/bridge"
-
-    @property
-    def headers(self) -> list[tuple[str, bytes]]:
-        found = {
-            "ce_specversion": "1.0",
-            "ce_id": self.id,
-            "ce_source": self.source,
-            "ce_type": self.message.DESCRIPTOR.full_name,
-            "ce_subject": self.subject,
-            "ce_time": START.isoformat(),
-        }
-        if self.sequence is not None:
-            found["ce_sequence"] = str(self.sequence)
-        return [(name, value.encode()) for name, value in found.items()]
-
-    @property
-    def record(self) -> ConsumerRecord:
-        value = self.message.SerializeToString()
-        return ConsumerRecord("t", 0, 0, 0, 0, b"k", value, None, 0, len(value), tuple(self.headers))
-
-
-def observed(
-    unit: str, value: tuple[int, int] | int | bool, *, at: datetime = START, **named: str
-) -> pb.ObservationRecorded:
-    """`measure` or `attribute` with `entity`; a pair is a ratio."""
-    message = pb.ObservationRecorded(unit=unit, **named)
-    message.observed_at.FromDatetime(at)
-    if isinstance(value, bool):
-        message.flag = value
-    elif isinstance(value, int):
-        message.count = value
-    else:
-        message.ratio.numerator, message.ratio.denominator = value
-    return message
-
-
-def story(seed: int, codes: Sequence[str], tag: str) -> list[Said]:
-    """What several sources say of some villages, in the order they said it; entities move between the villages."""
-    chance = random.Random(seed)
-    told: list[Said] = []
-    counts: dict[str, int] = {}
-    for n in range(60):
-        unit = chance.choice(codes)
-        kind = chance.randrange(4)
-        at = START + timedelta(days=chance.randrange(5), seconds=n)
-        if kind == 0:
-            message: Message = observed(unit, (n % 7, 7), at=at, measure="village.fibre_households")
-            subject = f"{unit}/fibre"
-        elif kind == 1:
-            message, subject = observed(unit, 5 + n % 9, at=at, measure="village.households"), f"{unit}/households"
-        elif kind == 2:
-            entity = f"h{chance.randrange(6)}"
-            message = observed(unit, n % 3 > 0, at=at, attribute="household.fibre", entity=entity)
-            subject = f"{unit}/{entity}"
-        else:
-            id = f"{tag}-loa-{chance.randrange(3)}"
-            state = chance.choice(["ready", "lost"])
-            message = media.LoudspeakerStateChanged(
-                loudspeaker=media.Loudspeaker(id=id, unit=unit, state=state, smart=True, in_service=True)
-            )
-            subject = id
-        counts[subject] = counts.get(subject, 0) + 1
-        source = "/xaso/media" if kind == 3 else f"/{tag}/bridge"
-        told.append(Said(message, subject, counts[subject], str(uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}-{n}")), source))
-    return told
-
-
-async def sheets(tx: AsyncSession, codes: Sequence[str]) -> dict[tuple[str, str, str], tuple[Any, ...]]:
-    rows = await tx.execute(
-        text("""
-            SELECT split_part(unit, '@', 1) AS code, set_code, item_code, status, flag, numerator, denominator FROM item
-            WHERE split_part(unit, '@', 1) = ANY(:codes) AND (status, numerator) IS DISTINCT FROM ('no_data', NULL)
-        """),
-        {"codes": list(codes)},
-    )
-    return {(r.code, r.set_code, r.item_code): (r.status, r.flag, r.numerator, r.denominator) for r in rows}
+from tests.indicators.stories import START, Said, observed, sheets, story
+from tests.support.running import village
 
 
 class Crash(Exception):
@@ -353,130 +256,3 @@ async def test_an_observation_that_its_unit_refuses_is_told_apart_when_written(s
     async with stage.running.tx() as tx:
         _, refused = await sink.write(tx, sink.take())
     assert {dict(record.headers)["ce_id"].decode(): reason for record, reason in refused} == {r: r for r in wrong}
-
-
-# --- On a real Kafka ----------------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def followed(live: Running, settings: Settings) -> AsyncIterator[Stream]:
-    """One more consumer of the service, as another process would run it."""
-    made = stream(settings, live.runner.runtime.sessions, on, library.catalogue)
-    task = asyncio.create_task(made.run())
-    try:
-        yield made
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def send(producer: AIOKafkaProducer, prefix: str, told: Sequence[Said], partitions: int = 4) -> None:
-    waits = [
-        await producer.send(
-            f"{prefix}{one.message.DESCRIPTOR.file.package}",
-            one.message.SerializeToString(),
-            partition=n % partitions,
-            headers=one.headers,
-        )
-        for n, one in enumerate(told)
-    ]
-    await asyncio.gather(*waits)
-
-
-async def test_two_that_share_the_stream_lose_and_double_nothing_over_a_rebalance(
-    database: Callable[[str], str], kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
-    prefix = f"{topic_prefix}two-"
-    settings = settings_for(Settings, database("two"), kafka=kafka.bootstrap, topic_prefix=prefix)
-    here = commune()
-    villages = [village(here, n) for n in range(1, 9)]
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
-    await producer.start()
-    told = [
-        Said(
-            observed(villages[n % 8].code, n % 3 > 0, attribute="household.fibre", entity=f"h{n}"), f"h{n}", 1, f"e{n}"
-        )
-        for n in range(6000)
-    ]
-    refused = Said(observed(villages[0].code, (2, 1), measure="village.fibre_households"), "bad", 1, "bad")
-    unreadable = Said(media.LoudspeakerRetired(), "x", None, "poison")
-    try:
-        async with running(service, settings) as live:
-            await live.enter_units(*ladder(), here, *villages)
-            async with live.tx() as tx:
-                await ledger.adopt(tx, [here.code], library.catalogue())
-
-            async def committed() -> int:
-                async with live.tx() as tx:
-                    found = await tx.execute(text("SELECT count(*) FROM fact WHERE attribute = 'household.fibre'"))
-                    return int(found.scalar_one())
-
-            async def some(least: int) -> bool:
-                return await committed() >= least
-
-            async with followed(live, settings) as first:
-                await eventually(lambda: first.connected)
-                await send(producer, prefix, [*told[:2000], refused, unreadable])
-                await eventually(lambda: some(1))
-                async with followed(live, settings) as second:
-                    # The rebalance comes in the middle of this.
-                    for start in range(2000, 4000, 100):
-                        await send(producer, prefix, told[start : start + 100])
-                    await eventually(lambda: bool(first._next and second._next), seconds=60)
-                    assert not set(first._next) & set(second._next)
-            async with followed(live, settings):
-                await send(producer, prefix, told[4000:])
-                await eventually(lambda: some(6000), seconds=60)
-            async with live.tx() as tx:
-                assert (await tx.execute(text("SELECT count(*) FROM fact_history"))).scalar_one() == 6000
-                tallied = await tx.execute(text("SELECT state, sum(count) FROM tally GROUP BY 1"))
-                assert {r[0]: int(r[1]) for r in tallied} == {"true": 4000, "false": 2000}
-                letters = (await tx.execute(text("SELECT reason FROM dead_letter ORDER BY reason"))).scalars().all()
-                assert letters[0] == "refused: numerator_above_denominator"
-                assert letters[1].startswith("unreadable: ")
-                assert len(letters) == 2
-                found = await commands.rebuild(tx, library.catalogue())
-                assert (found.heaps, found.items) == (0, 0)
-    finally:
-        await producer.stop()
-
-
-async def test_offsets_of_another_cluster_mean_nothing_and_are_begun_anew(
-    database: Callable[[str], str], kafka: EmbeddedKafka, topic_prefix: str
-) -> None:
-    prefix = f"{topic_prefix}again-"
-    settings = settings_for(Settings, database("again"), kafka=kafka.bootstrap, topic_prefix=prefix)
-    here = commune()
-    unit = village(here)
-    producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
-    await producer.start()
-    try:
-        async with running(service, settings) as live:
-            await live.enter_units(*ladder(), here, unit)
-
-            async def row() -> Any:
-                async with live.tx() as tx:
-                    found = await tx.execute(
-                        text("""
-                            SELECT sum(next_offset) AS read, min(cluster) AS cluster,
-                                (SELECT count(*) FROM fact_history)
-                            FROM stream_offset WHERE topic LIKE '%observations%'
-                        """)
-                    )
-                    return found.one()
-
-            async def read(count: int) -> bool:
-                return (await row())[0] == count
-
-            told = [Said(observed(unit.code, n, measure="village.households"), "n", n, f"e{n}") for n in range(1, 21)]
-            async with followed(live, settings):
-                await send(producer, prefix, told, partitions=1)
-                await eventually(lambda: read(20))
-            before = await row()
-            async with live.tx() as tx:
-                await tx.execute(text("UPDATE stream_offset SET cluster = 'gone', next_offset = 999"))
-            async with followed(live, settings):
-                await eventually(lambda: read(20))
-            assert await row() == before
-    finally:
-        await producer.stop()

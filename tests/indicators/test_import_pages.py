@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from playwright.async_api import Page, expect
+from sqlalchemy import text
 
 from chassis.service import origin, web_server
-from services.indicators.app import service
+from services.indicators.app import forget_files, service
 from services.indicators.criteria import library
 from services.indicators.interchange import backlog, importing, previewing, underway
 from services.indicators.settings import Settings
@@ -196,6 +197,24 @@ async def work(stage: Stage) -> None:
 async def tell(stage: Stage, made: uuid.UUID, done: int) -> None:
     async with stage.running.tx() as tx:
         await underway.tell(tx, made, done, 3)
+
+
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+async def test_a_file_whose_time_is_over_says_so(stage: Served, open_page: OpenPage, size: tuple[int, int]) -> None:
+    page = await open_page(size)
+    await officer(stage, page)
+    made = await sent(stage, page)
+    await page.get_by_role("button", name="Bỏ tệp này").click()
+    await expect(page.locator(".answer")).to_contain_text("Tệp này đã được bỏ")
+    await expect(page.get_by_role("link", name="Tải tệp đã gửi")).to_be_visible()
+    async with stage.running.tx() as tx:
+        await tx.execute(text("UPDATE import SET created_at = now() - interval '1 year' WHERE id = :id"), {"id": made})
+    await forget_files(stage.running.runner.runtime)
+    await page.goto(f"{stage.address}/indicators/imports/{made}")
+    await expect(page.get_by_text("Nội dung tệp này đã được xóa vì hết thời hạn lưu.")).to_be_visible()
+    await expect(page.get_by_role("link", name="Gửi tệp khác")).to_be_visible()
+    await expect(page.get_by_role("link", name="Tải tệp đã gửi")).to_have_count(0)
+    await looked_at(page, "import-cleared")
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])

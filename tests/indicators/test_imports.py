@@ -112,6 +112,17 @@ async def test_a_template_filled_in_becomes_figures_and_an_undo_takes_them_back(
     assert "Đã hoàn tác: 3 số liệu trở lại như trước, 0 số liệu giữ nguyên" in await officer.see(preview)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "words_of"),
+    [(SET, "mã và tên từng thôn của Xã Đại Sơn,"), ("hd-1414-ntm-8", "mã và tên của Xã Đại Sơn,")],
+)
+async def test_the_page_says_whose_rows_a_template_has(
+    stage: Stage, officer: Officer, chosen: str, words_of: str
+) -> None:
+    seen = await officer.see(f"/indicators/units/{stage.commune.code}/imports?set={chosen}")
+    assert f"Mẫu có sẵn {words_of}" in seen
+
+
 async def test_what_is_wrong_is_named_by_its_cell_and_the_reader_chooses(stage: Stage, officer: Officer) -> None:
     good, wrong = await stage.new_village(), await stage.new_village()
     preview = await officer.preview(rows((good, 90, 100), (wrong, 120, 100)))
@@ -128,6 +139,28 @@ async def test_what_is_wrong_is_named_by_its_cell_and_the_reader_chooses(stage: 
     assert (await fibre(stage, wrong))[0] == "no_data"
     again = await officer.post(preview, mode="valid")
     assert again.status_code == 409
+
+
+async def test_a_yes_or_no_names_its_document_and_a_wrong_day_is_told_once_in_its_cell(
+    stage: Stage, officer: Officer
+) -> None:
+    """The file itself proves nothing: a flag rests on evidence."""
+    bare, row_wide, late = [await stage.new_village() for _ in range(3)]
+    flag = "village.digital_dialogue:flag"
+    heading = [f"x [{key}]" for key in ("unit", flag, NUMERATOR, DENOMINATOR, "document", "observed_on")]
+    told = [
+        [bare.code, "có", 81, 100, "", ""],
+        [row_wide.code, "không", 81, 100, "Báo cáo 7", ""],
+        [late.code, "có", 81, 100, "Báo cáo 7", "01/01/2099"],
+    ]
+    preview = await officer.preview(workbook([heading, *told]))
+    seen = await officer.see(preview)
+    assert "Tệp có 3 số liệu dùng được và 2 chỗ cần sửa." in seen
+    assert "Khẳng định có/không phải nêu tài liệu chứng minh." in seen
+    assert re.findall(r"Số liệu, ([A-Z]+[0-9]+)", seen) == ["B2", "F4"]
+    assert (await officer.post(preview, mode="valid")).status_code == 303
+    assert [await stage.status(unit, "288.1") for unit in (bare, row_wide, late)] == ["no_data", "unmet", "no_data"]
+    assert [(await fibre(stage, unit))[0] for unit in (bare, row_wide, late)] == ["met", "met", "no_data"]
 
 
 async def test_units_that_are_not_the_officers_are_told(stage: Stage, officer: Officer) -> None:

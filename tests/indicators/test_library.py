@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from chassis.i18n import register
 from services.indicators.criteria import documents, editions, library
 from services.indicators.criteria.library import BadDefinition
+
+# No service runs here that would bring its English along.
+register(library.DATA.parent / "locale")
 
 
 def edited(tmp_path: Path, file: str, old: str, new: str) -> BadDefinition:
@@ -21,6 +25,13 @@ def edited(tmp_path: Path, file: str, old: str, new: str) -> BadDefinition:
     with pytest.raises(BadDefinition) as caught:
         library.read(tmp_path / "data")
     return caught.value
+
+
+def test_of_many_names_the_one_that_was_meant_comes_first(tmp_path: Path) -> None:
+    rule = "rule: {flag: commune.trade_services_trained"
+    fault = edited(tmp_path, "sets/mard-2023-ecommerce-core.yaml", rule, rule.replace("trained", "training")).faults[0]
+    assert "(được dùng: commune.trade_services_trained, " in fault.message
+    assert "mã khác)" in fault.message
 
 
 def test_the_nine_rows_of_the_decision_are_there() -> None:

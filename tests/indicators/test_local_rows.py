@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -19,10 +19,10 @@ from services.indicators.criteria import library
 from services.indicators.upkeep import following
 from services.indicators.web.shell import first_set
 from tests.indicators.conftest import Stage
-from tests.support.running import bearer, commune
+from tests.indicators.editing import ADMIN, API, follow_up, forget, put
+from tests.support.running import commune
 
-API = "/indicators/api/v1"
-ADMIN = bearer(("admin", "30"))
+pytestmark = pytest.mark.usefixtures("restored")
 SET = "hd-288-2023"
 HEAD = """
 overlay: {name}
@@ -44,32 +44,18 @@ HALT = """suspend:
 """
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
-    before = library.catalogue()
-    yield
-    library.install(before)
-
-
 @pytest.fixture
 async def local(stage: Stage) -> AsyncIterator[Stage]:
     """The commune has a row of its own in the set of villages."""
-    await put(stage, "thon-2026", HEAD.format(name="thon-2026", unit=stage.commune.code) + ROW)
+    await applied(stage, "thon-2026", HEAD.format(name="thon-2026", unit=stage.commune.code) + ROW)
     yield stage
-    async with stage.running.tx() as tx:
-        for table in ("criteria_edition", "criteria_work", "suspension"):
-            await tx.execute(sa.text(f"DELETE FROM {table}"))
-        await tx.execute(sa.text("DELETE FROM item WHERE item_code = 'XA.1'"))
-        await tx.execute(sa.text("UPDATE criteria_version SET number = 0"))
+    await forget(stage, "item_code = 'XA.1'")
 
 
-async def put(stage: Stage, name: str, text: str) -> None:
-    answer = await stage.client.put(f"{API}/criteria/{name}", json={"document": text}, headers=ADMIN)
+async def applied(stage: Stage, name: str, text: str) -> None:
+    answer = await put(stage, name, text)
     assert answer.status_code == 200, answer.text
-    await following.look(stage.running.runner.runtime.sessions)
-    await following.catch_up(stage.running.runner.runtime.sessions)
-    await stage.settle()
+    await follow_up(stage)
 
 
 def order(unit: str, **changed: Any) -> dict[str, Any]:
@@ -132,10 +118,10 @@ async def test_an_order_for_such_a_row_ends_on_its_day(local: Stage) -> None:
 
 
 async def test_an_overlay_suspends_a_row_of_another_and_of_its_own(local: Stage) -> None:
-    await put(local, "huyen-2026", HEAD.format(name="huyen-2026", unit="298") + HALT)
+    await applied(local, "huyen-2026", HEAD.format(name="huyen-2026", unit="298") + HALT)
     assert await status(local) == "suspended"
     await local.client.delete(f"{API}/criteria/huyen-2026", headers=ADMIN)
-    await put(local, "thon-2026", HEAD.format(name="thon-2026", unit=local.commune.code) + ROW + HALT)
+    await applied(local, "thon-2026", HEAD.format(name="thon-2026", unit=local.commune.code) + ROW + HALT)
     assert await status(local) == "suspended"
     page = await local.client.get(f"/indicators/units/{local.villages[0].code}?set={SET}")
     assert "Chỉ tiêu địa phương thêm: Mục tiêu riêng (15/KH-UBND)." in page.text

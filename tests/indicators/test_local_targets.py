@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from chassis.units import Unit
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import library
 from services.indicators.criteria.documents import BadDefinition, Document, shipped
-from services.indicators.upkeep import following
 from tests.indicators.conftest import Stage
+from tests.indicators.editing import ADMIN, API, follow_up, forget, put
 from tests.support.running import bearer, commune, village
 
-API = "/indicators/api/v1"
-ADMIN = bearer(("admin", "30"))
+pytestmark = pytest.mark.usefixtures("restored")
 SET = "hd-288-2023"
 HEAD = """
 overlay: {name}
@@ -150,37 +148,18 @@ def test_the_same_word_twice_from_one_day_on_is_no_contradiction() -> None:
     assert asked(found) == (">= 80%", "b")
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
-    before = library.catalogue()
-    yield
-    library.install(before)
-
-
 @pytest.fixture
 async def local(stage: Stage) -> AsyncIterator[Stage]:
     """The district has a row of its own in the set of villages."""
-    assert (await put(stage, overlay("huyen", "298", ROW))).status_code == 200
+    assert (await brought(stage, overlay("huyen", "298", ROW))).status_code == 200
     yield stage
-    async with stage.running.tx() as tx:
-        for table in ("criteria_edition", "criteria_work"):
-            await tx.execute(sa.text(f"DELETE FROM {table}"))
-        await tx.execute(sa.text("DELETE FROM item WHERE item_code = 'HD.1'"))
-        await tx.execute(sa.text("UPDATE criteria_version SET number = 0"))
+    await forget(stage, "item_code = 'HD.1'")
 
 
-async def put(stage: Stage, document: Document) -> Any:
-    body = {"document": document.text}
-    answer = await stage.client.put(f"{API}/criteria/{document.code}", json=body, headers=ADMIN)
-    await follow(stage)
+async def brought(stage: Stage, document: Document) -> Any:
+    answer = await put(stage, document.code, document.text)
+    await follow_up(stage)
     return answer
-
-
-async def follow(stage: Stage) -> None:
-    await following.look(stage.running.runner.runtime.sessions)
-    await following.catch_up(stage.running.runner.runtime.sessions)
-    await stage.settle()
 
 
 async def test_a_village_is_judged_by_the_target_of_its_commune_for_the_row_of_its_district(local: Stage) -> None:
@@ -194,7 +173,7 @@ async def test_a_village_is_judged_by_the_target_of_its_commune_for_the_row_of_i
     entered = await local.client.post(f"{API}/observations", json=body, headers=bearer(("officer", unit.path)))
     assert entered.status_code == 201, entered.text
     assert await local.status(unit, "HD.1") == "met"
-    assert (await put(local, overlay("xa", local.commune.code, target("70%")))).status_code == 200
+    assert (await brought(local, overlay("xa", local.commune.code, target("70%")))).status_code == 200
     row = await local.item(unit, "HD.1")
     assert (row["status"], row["overlay"]) == ("unmet", "xa")
     assert (row["target"]["numerator"], row["base_target"]["numerator"]) == (70, 50)
@@ -211,14 +190,14 @@ async def test_a_village_is_judged_by_the_target_of_its_commune_for_the_row_of_i
     [fault] = gone.json()["errors"]
     assert fault["field"] == "overlay/xa:10: targets[0].item"
     assert (await local.client.delete(f"{API}/criteria/xa", headers=ADMIN)).status_code == 200
-    await follow(local)
+    await follow_up(local)
     assert await local.status(unit, "HD.1") == "met"
 
 
 async def test_a_unit_that_lies_elsewhere_sets_no_target_for_the_row(local: Stage) -> None:
     beside = replace(commune("10660", "Xã Liên Hồng", "288"))
     await local.running.enter_units(beside)
-    answer = await put(local, overlay("xa", beside.code, target("70%")))
+    answer = await brought(local, overlay("xa", beside.code, target("70%")))
     assert answer.status_code == 422, answer.text
     [fault] = answer.json()["errors"]
     assert fault["field"] == "xa:10: targets[0].item"

@@ -5,7 +5,7 @@ And which edition a question about a past day is judged by, where the documents 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -14,14 +14,13 @@ import pytest
 from chassis.units import VIETNAM, Unit
 from services.indicators.app import service
 from services.indicators.calculation import applying
-from services.indicators.criteria import editions, library, whereabouts
+from services.indicators.criteria import editions, whereabouts
 from services.indicators.settings import Settings
-from services.indicators.upkeep import following
 from tests.indicators.conftest import Stage, entered
+from tests.indicators.editing import API, ROBOT, follow_up, put, trial_set
 from tests.support.running import bearer, running, settings_for
 
-API = "/indicators/api/v1"
-ROBOT = bearer(("partner", "30"), kind="partner", client_id="operator-robot", scope="indicators.criteria.write")
+pytestmark = pytest.mark.usefixtures("restored")
 SINCE, TURN, EVE = date(2020, 1, 1), date(2025, 7, 1), "2025-06-30"
 PROVINCE = Unit("30", "Tỉnh Hải Dương", "province", "tinh", "", "30", SINCE, TURN)
 DISTRICT = Unit("298", "Huyện Tứ Kỳ", "district", "huyen", "30", "30/298", SINCE, TURN)
@@ -32,20 +31,7 @@ PRESENT = Unit("11086", "Xã Đại Sơn", "commune", "xa", "31", "31/11086", TU
 PRESENT_VILLAGE = Unit("11086-01", "Thôn Mỹ Ân", "village", "thon", "11086", "31/11086/11086-01", TURN)
 BEFORE = (PROVINCE, DISTRICT, FORMER, FORMER_VILLAGE, CITY)
 AFTER = (PRESENT, PRESENT_VILLAGE)
-TRIAL = """
-set: thu-2024
-title: {vi: "Bộ thử 2024", en: "Trial 2024"}
-level: village
-legal_basis: {number: "1/QĐ", date: 2024-01-05, issuer: "UBND", title: "Quyết định"}
-valid_from: 2024-01-05
-needs: all
-items:
-  - code: "1"
-    title: {vi: "Cáp quang trên 60%", en: "Fibre over 60%"}
-    short: {vi: "cáp quang", en: "fibre"}
-    rule: {ratio: village.fibre_households, operator: ">", target: 60%}
-    feeds: [T]
-"""
+TRIAL = trial_set(2024)
 OVERLAY = """
 overlay: {name}
 on: thu-2024
@@ -67,14 +53,6 @@ def overlay(name: str, first: str, body: str, unit: str = "11086") -> str:
     return OVERLAY.format(name=name, unit=unit, first=first) + body
 
 
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The catalogue is the process's own: other modules' databases know nothing of what is applied here."""
-    before = library.catalogue()
-    yield
-    library.install(before)
-
-
 @pytest.fixture
 async def clean(database: Callable[[str], str]) -> AsyncIterator[Stage]:
     """A province before the reorganisation, on a database of each test; the trial is in force."""
@@ -83,21 +61,14 @@ async def clean(database: Callable[[str], str]) -> AsyncIterator[Stage]:
         stage = Stage(live, FORMER, [FORMER_VILLAGE])
         async with stage.running.tx() as tx:
             await applying.keep_shipped(tx)
-        await put(stage, "thu-2024", TRIAL)
+        await applied(stage, "thu-2024", TRIAL)
         yield stage
 
 
-async def put(stage: Stage, name: str, text: str, headers: dict[str, str] = ROBOT) -> None:
-    answer = await stage.client.put(f"{API}/criteria/{name}", json={"document": text}, headers=headers)
+async def applied(stage: Stage, name: str, text: str, headers: dict[str, str] = ROBOT) -> None:
+    answer = await put(stage, name, text, headers)
     assert answer.status_code == 200, answer.text
     await follow_up(stage)
-
-
-async def follow_up(stage: Stage) -> None:
-    """What the tasks of a running service do after the notification."""
-    await following.look(stage.running.runner.runtime.sessions)
-    await following.catch_up(stage.running.runner.runtime.sessions)
-    await stage.settle()
 
 
 async def reorganised(stage: Stage) -> None:
@@ -131,7 +102,7 @@ async def test_a_unit_that_got_the_code_of_another_is_not_asked_for_its_targets(
     """Whether the overlay came before the reorganisation or is entered late, for the unit that was."""
     if turned_first:
         await reorganised(clean)
-    await put(clean, "cu", overlay("cu", "2024-02-01", target(90)))
+    await applied(clean, "cu", overlay("cu", "2024-02-01", target(90)))
     if not turned_first:
         await reorganised(clean)
     assert await row(clean) == ("met", None, 60)
@@ -143,8 +114,8 @@ async def test_a_unit_that_got_the_code_of_another_is_not_asked_for_its_targets(
 
 async def test_an_overlay_from_a_day_after_the_turn_is_of_the_new_unit(clean: Stage) -> None:
     """Also where it was put before anybody told of that unit: the sheets follow when it is described."""
-    await put(clean, "moi", overlay("moi", "2025-08-01", target(65)))
-    await put(clean, "cu", overlay("cu", "2024-02-01", target(90)))
+    await applied(clean, "moi", overlay("moi", "2025-08-01", target(65)))
+    await applied(clean, "cu", overlay("cu", "2024-02-01", target(90)))
     await reorganised(clean)
     assert await row(clean) == ("met", "moi", 65)
     assert await row(clean, as_of="2025-07-31") == ("no_data", None, 60)
@@ -152,8 +123,8 @@ async def test_an_overlay_from_a_day_after_the_turn_is_of_the_new_unit(clean: St
 
 
 async def test_a_unit_that_an_overlay_suspends_a_row_for_is_that_of_the_first_day_too(clean: Stage) -> None:
-    await put(clean, "halt", overlay("halt", "2024-02-01", HALT.format(unit="11086"), "31"))
-    await put(clean, "was", overlay("was", "2024-02-01", HALT.format(unit="11086-01"), "30"))
+    await applied(clean, "halt", overlay("halt", "2024-02-01", HALT.format(unit="11086"), "31"))
+    await applied(clean, "was", overlay("was", "2024-02-01", HALT.format(unit="11086-01"), "30"))
     await reorganised(clean)
     assert (await row(clean))[0] == "met"
     assert (await row(clean, as_of=EVE))[0] == "suspended"
@@ -173,15 +144,15 @@ async def test_who_has_the_code_now_cannot_set_targets_of_the_unit_that_was(clea
     body = {"document": overlay("cu", "2024-02-01", target(90))}
     answer = await clean.client.put(f"{API}/criteria/cu", json=body, headers=mine)
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), answer.text
-    await put(clean, "moi", overlay("moi", "2025-08-01", target(65)), mine)
+    await applied(clean, "moi", overlay("moi", "2025-08-01", target(65)), mine)
     assert await row(clean) == ("met", "moi", 65)
 
 
 async def test_a_first_edition_counts_from_its_first_day_and_later_ones_from_when_they_came(clean: Stage) -> None:
     before = datetime.now(UTC)
-    await put(clean, "cu", overlay("cu", "2024-02-01", target(70)))
+    await applied(clean, "cu", overlay("cu", "2024-02-01", target(70)))
     between = datetime.now(UTC)
-    await put(clean, "cu", overlay("cu", "2024-02-01", target(90)))
+    await applied(clean, "cu", overlay("cu", "2024-02-01", target(90)))
     after = datetime.now(UTC)
     early, march = datetime(2024, 1, 20, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -206,7 +177,7 @@ async def test_a_first_edition_counts_from_its_first_day_and_later_ones_from_whe
 
 async def test_a_document_that_lies_on_a_later_edition_of_another_does_not_count_before_it(clean: Stage) -> None:
     more = TRIAL[TRIAL.index('  - code: "1"') :].replace('code: "1"', 'code: "2"')
-    await put(clean, "thu-2024", TRIAL + more)
-    await put(clean, "hai", overlay("hai", "2024-02-01", target(90, "2")))
-    await put(clean, "cu", overlay("cu", "2024-02-01", target(70)))
+    await applied(clean, "thu-2024", TRIAL + more)
+    await applied(clean, "hai", overlay("hai", "2024-02-01", target(90, "2")))
+    await applied(clean, "cu", overlay("cu", "2024-02-01", target(70)))
     assert await row(clean, as_of="2025-03-01") == ("no_data", "cu", 70)

@@ -48,6 +48,16 @@ async def test_a_sheet_begins_with_the_answer_and_what_is_missing(stage: Stage) 
     assert 'data-live-key="288.9"' in missing.text
 
 
+async def test_a_province_is_told_how_many_more_communes_its_own_set_asks_for(stage: Stage) -> None:
+    """Rows that count units below rest on no measure of their own."""
+    await stage.settle()
+    page = await stage.client.get("/indicators/units/30?set=hd-2025", headers=HTML)
+    assert page.status_code == 200
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page.text))
+    assert "Tỉnh Hải Dương đạt 0/3 chỉ tiêu. Còn thiếu: xã nâng cao (thêm 1 xã)" in words
+    assert "Thêm 1 xã nữa là đạt" in words
+
+
 async def test_the_overview_counts_villages_and_names_the_nearest(stage: Stage) -> None:
     unit = await stage.new_village()
     id = f"loa-{unit.code}"

@@ -48,6 +48,10 @@ async def test_a_former_commune_is_read_as_of_its_last_day_and_so_are_its_villag
     text = await page(former, f"/indicators/units/{COMMUNE.code}?as_of={DAY}")
     assert "Xã Đã Nhập có 0/2 thôn đạt" in text
     assert "50% (1/2 thôn)" in text
+    counted = text.split('data-live-key="288.8"', 1)[1].split("</li>", 1)[0]
+    # What is counted from below has no word of its own, and yet somebody reported.
+    assert "50% (1/2 thôn)" in counted
+    assert "Chưa ai gửi số liệu" not in counted
     below = re.findall(r'<a class="list__link" href="([^"]+)">(Thôn Xưa \d)</a>', text)
     assert [name for _, name in below] == ["Thôn Xưa 1", "Thôn Xưa 2"]
     for href, name in below:
@@ -58,6 +62,32 @@ async def test_a_former_commune_is_read_as_of_its_last_day_and_so_are_its_villag
         assert up is not None
         assert f"as_of={DAY}" in up[1]
         await page(former, up[1])
+
+
+@pytest.mark.parametrize("address", [f"units/{COMMUNE.code}", f"?unit={COMMUNE.code}", f"units/{VILLAGES[0].code}"])
+async def test_an_old_address_leads_to_the_last_day_and_from_there_to_what_came_after(
+    former: Stage, address: str
+) -> None:
+    answer = await former.client.get(f"/indicators/{address}", headers=HTML, follow_redirects=True)
+    assert answer.status_code == 200
+    assert answer.url.params["as_of"] == DAY
+    text = unescape(answer.text)
+    assert "đã hết hiệu lực từ 01/07/2025." in text
+    assert f'href="/identity/units/{answer.url.path.rpartition("/")[2]}?as_of={DAY}"' in text
+
+
+async def test_an_old_address_leads_on_in_the_language_it_asks_for(former: Stage) -> None:
+    async with former.running.fresh_client() as browser:
+        answer = await browser.get(f"/indicators/units/{COMMUNE.code}?lang=en", headers=HTML, follow_redirects=True)
+    assert "has not existed since 1 Jul 2025." in unescape(answer.text)
+
+
+async def test_programs_are_told_since_when_a_code_names_nothing(former: Stage) -> None:
+    answer = await former.client.get(f"/indicators/api/v1/units/{COMMUNE.code}/sets/hd-288-2023")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown_unit")
+    assert answer.json()["detail"] == "Xã Đã Nhập (mã 12901) không còn từ ngày 01/07/2025."
+    before = await former.client.get(f"/indicators/api/v1/units/{COMMUNE.code}/sets/hd-288-2023?as_of=2019-12-31")
+    assert before.json()["detail"] == "Không có đơn vị hành chính mã 12901."
 
 
 async def test_a_former_commune_has_its_own_sheets_of_that_day(former: Stage) -> None:

@@ -25,7 +25,7 @@ from services.indicators.sources import rejections
 from services.indicators.sources.intake import REASONS
 from services.indicators.sources.observing import TYPE
 from tests.indicators.conftest import Stage
-from tests.indicators.test_observations import PARTNER, SCOPES, observation, submit
+from tests.indicators.observing import PARTNER, SCOPES, observation, submit
 from tests.support.running import bearer, commune, ladder, running, settings_for, token, village
 
 ADDRESS = "/indicators/api/v1/rejections"

@@ -114,6 +114,18 @@ async def test_the_page_lists_the_questions_and_takes_the_answer(stage: Stage) -
         assert address not in after.text
 
 
+async def test_a_number_that_is_proposed_says_whose_part_it_leaves_out(stage: Stage) -> None:
+    """Who accepts it takes it for the whole unit; a yes or no leaves nobody out."""
+    _heir, waiting, officer = await merged(stage)
+    assert waiting[SUBSCRIBERS]["proposal"] == {"numerator": 80, "denominator": 100}
+    said_of = {}
+    for measure in (SUBSCRIBERS, "commune.telecom_standard"):
+        address = f"/indicators/settlements/{waiting[measure]['id']}"
+        said_of[measure] = (await stage.client.get(address, headers={**HTML, **officer})).text
+    assert "Con số đề nghị chưa gồm phần của: Xã Q." in said_of[SUBSCRIBERS]
+    assert "chưa gồm phần" not in said_of["commune.telecom_standard"]
+
+
 async def split(stage: Stage) -> tuple[Unit, Unit, Unit]:
     """A commune split in two by nobody knows what parts, with two figures."""
     whole, one, two = old("Xã S"), new("Xã S1"), new("Xã S2")

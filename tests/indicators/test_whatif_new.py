@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import itertools
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chassis.units import Unit
+from services.indicators.answers import standing
 from services.indicators.calculation.engine import Fact, Ratio
 from tests.indicators.conftest import Stage
 from tests.indicators.inquiring import API, ask, of_entity, record, row, said
 from tests.indicators.test_events import camera, product
 from tests.indicators.test_whatif import OFFICER, SET, rows_of
 from tests.indicators.test_whatif_things import of_households, page_of
-from tests.support.running import bearer, commune, village
+from tests.support.running import bearer, commune, ladder, village
 
 FIBRE = {"attribute": "household.fibre", "value": {"flag": True}}
 NONE = {"attribute": "household.fibre", "value": {"flag": False}}
@@ -196,6 +198,54 @@ async def test_a_village_of_the_commune_asked_about(stage: Stage) -> None:
         assert (one["after"]["status"], one["after"]["value"]) == (now["status"], now["value"])
 
 
+OCOP = "hd-1414-ntm-advanced-8"
+PLAN = "tuky-2025"
+
+
+async def presenting(stage: Stage, code: str) -> Unit:
+    """A commune that meets row 8.4: both its products of OCOP are on a floor."""
+    here, _, _ = await of_its_own(stage, code)
+    for measure in ("dossiers_online", "officials_digital_training", "people_digital_training", "digital_addresses"):
+        await record(stage, said(here, f"commune.{measure}", Ratio(9, 9), origin="staff", source=f"staff.{code}"))
+    staff = {"origin": "staff", "source": f"staff.{code}"}
+    await record(stage, said(here, "commune.satisfaction_survey_app", True, **staff))
+    await record(stage, *(told(here, "product.ocop", "on_floor", "ecommerce") for _ in range(2)))
+    return here
+
+
+async def test_a_district_asks_about_new_things_in_one_of_its_communes(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A product of OCOP on no floor takes its commune out of those that present all of theirs."""
+    here = await presenting(stage, "11083")
+    district = ladder()[1]
+    await stage.settle()
+    change = new(1, {"attribute": "product.ocop", "value": {"state": "off_floor"}}, unit=here.code)
+    before = await rows_of(stage)
+    answer = await ask(stage, district, PLAN, {"changes": [change]}, headers=bearer(("officer", "30/298")))
+    assert answer.status_code == 200, answer.text
+    assert await rows_of(stage) == before
+    found = row(answer.json(), "3b")
+    counts = [found[side]["value"]["numerator"] for side in ("before", "after")]
+    assert counts[0] - counts[1] == 1
+    # Nobody counts them of the district itself, and of no unit that is not there.
+    for wrong in ("99999", None):
+        elsewhere = {"new_things": {**change["new_things"], "unit": wrong}}
+        refused = await ask(stage, district, PLAN, {"changes": [elsewhere]})
+        assert [e["field"] for e in refused.json()["errors"]] == ["changes.0.new_things.unit"]
+    monkeypatch.setattr(standing, "MOST_UNITS", 0)
+    large = await ask(stage, district, PLAN, {"changes": [change]})
+    assert (large.status_code, large.json()["errors"][0]["message"]) == (
+        422, "Có quá nhiều đơn vị bên dưới để thử ở đây: hãy thử ở chính đơn vị đó.",
+    )  # fmt: skip
+    monkeypatch.undo()
+    await record(stage, told(here, "product.ocop", "off_floor", "ecommerce"))
+    asked = {"as_of": datetime.now(UTC).isoformat()}
+    sheet = (await stage.client.get(f"{API}/units/298/sets/{PLAN}", params=asked)).json()
+    now = [(one["code"], one["status"], one["value"]) for one in sheet["items"]]
+    assert [(one["code"], one["after"]["status"], one["after"]["value"]) for one in answer.json()["items"]] == now
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -273,3 +323,17 @@ async def test_what_is_told_of_whole_villages_is_not_overtaken_on_the_page(stage
     unit = await stage.new_village()
     await record(stage, said(unit, "village.fibre_households", Ratio(180, 240)))
     assert 'name="new:village.fibre_households"' not in (await page_of(stage, unit, {})).text
+
+
+@pytest.mark.parametrize("order", [("1", ""), ("", "1"), ("1", " ")])
+async def test_a_field_that_two_rows_share_is_not_lost_where_one_of_them_was_left_empty(
+    stage: Stage, order: tuple[str, str]
+) -> None:
+    """A browser sends every field of the form: the empty one of another row takes nothing back."""
+    unit = await of_households(stage, 8, 2)
+    address = f"/indicators/units/{unit.code}/what-if"
+    sent = [("set", SET), *(("new:village.fibre_households", value) for value in order)]
+    then = await stage.client.get(address, params=sent, headers={"accept": "text/html"})
+    assert then.status_code == 200
+    assert "nếu như vậy sẽ đạt 1/9" in then.text
+    assert 'name="new:village.fibre_households" inputmode="numeric" maxlength="7" value="1"' in then.text

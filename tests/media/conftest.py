@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from xaso.media.v1 import events_pb2
 
 from chassis.db import outbox_table
+from launcher.mqtt import EmbeddedMqtt
 from services.media.app import service
 from services.media.settings import Settings
 from tests.support.running import Running, bearer, commune, ladder, running, settings_for, village
@@ -98,3 +99,27 @@ async def media(database: Callable[[str], str], topic_prefix: str) -> AsyncItera
 def unique() -> str:
     """A name nobody else uses."""
     return uuid.uuid4().hex[:8]
+
+
+@pytest.fixture(scope="module")
+async def hub(
+    database: Callable[[str], str], topic_prefix: str, mqtt: EmbeddedMqtt, module_tag: str
+) -> AsyncIterator[Media]:
+    """The service with its hub on the broker; heartbeats are quick so that silence shows quickly."""
+    settings = settings_for(
+        Settings,
+        database("media"),
+        topic_prefix=topic_prefix,
+        mqtt=f"{mqtt.host}:{mqtt.port}",
+        mqtt_root=module_tag,
+        heartbeat_seconds=0.6,
+        heartbeat_factor=3,
+        watchdog_seconds=0.1,
+        dispatch_seconds=0.05,
+        resend_seconds=0.5,
+        leader_seconds=0.2,
+        mqtt_backoff_seconds=0.5,
+    )
+    async with running(service, settings, parts=["tasks"]) as started:
+        await started.enter_units(*ladder(), COMMUNE, OTHER_COMMUNE, NGHIA_DUNG, QUAY, FOREIGN)
+        yield Media(started, settings)

@@ -2,103 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
-from chassis.db import now
-from chassis.service import Runner
-from launcher.devices import SimulatedLoudspeaker, sign
+from launcher.devices import sign
 from launcher.mqtt import EmbeddedMqtt
-from services.media.app import service
 from services.media.bulletins.model import Bulletin, Delivery
-from services.media.settings import Settings
-from services.media.speakers import commands, queries
-from services.media.speakers.model import Loudspeaker, State
 from tests.media.conftest import (
     COMMUNE,
-    FOREIGN,
-    NGHIA_DUNG,
     OTHER_COMMUNE,
-    QUAY,
     Media,
     kinds,
 )
-from tests.support.running import ladder, running, settings_for, village
+from tests.media.devices import DEADLINE, becomes, device, place, settled, state
 from tests.support.waiting import eventually
-
-DEADLINE = 20.0
-
-
-@pytest.fixture(scope="module")
-async def hub(
-    database: Callable[[str], str], topic_prefix: str, mqtt: EmbeddedMqtt, module_tag: str
-) -> AsyncIterator[Media]:
-    """The service with its hub on the broker; heartbeats are quick so that silence shows quickly."""
-    settings = settings_for(
-        Settings,
-        database("media"),
-        topic_prefix=topic_prefix,
-        mqtt=f"{mqtt.host}:{mqtt.port}",
-        mqtt_root=module_tag,
-        heartbeat_seconds=0.6,
-        heartbeat_factor=3,
-        watchdog_seconds=0.1,
-        dispatch_seconds=0.05,
-        resend_seconds=0.5,
-        leader_seconds=0.2,
-        mqtt_backoff_seconds=0.5,
-    )
-    async with running(service, settings, parts=["tasks"]) as started:
-        await started.enter_units(*ladder(), COMMUNE, OTHER_COMMUNE, NGHIA_DUNG, QUAY, FOREIGN)
-        yield Media(started, settings)
-
-
-async def place(media: Media) -> str:
-    """A village of one test alone; its code."""
-    unit = village(COMMUNE, 10 + uuid.uuid4().int % 10**9, "Thôn Thử")
-    await media.running.enter_units(unit)
-    return unit.code
-
-
-@asynccontextmanager
-async def device(
-    media: Media, mqtt: EmbeddedMqtt, registered: dict[str, Any], **options: Any
-) -> AsyncIterator[SimulatedLoudspeaker]:
-    async def fetch(url: str) -> bytes:
-        answer = await media.client.get(url)
-        answer.raise_for_status()
-        return answer.content
-
-    told = registered["device"]
-    options = {"heartbeat_seconds": told["heartbeat_seconds"], "pace": 0.0, "fetch": fetch, **options}
-    speaker = SimulatedLoudspeaker(mqtt.host, mqtt.port, told["topic"], told["secret"], **options)
-    try:
-        await speaker.start()
-        yield speaker
-    finally:
-        await speaker.stop()
-
-
-async def state(media: Media, registered: dict[str, Any]) -> dict[str, Any]:
-    return dict((await media.get(f"/loudspeakers/{registered['loudspeaker']['id']}")).json())
-
-
-async def becomes(media: Media, registered: dict[str, Any], wanted: str) -> dict[str, Any]:
-    async def there() -> dict[str, Any] | None:
-        now = await state(media, registered)
-        assert now["state"] == wanted, now["state"]
-        return now
-
-    return await eventually(there, DEADLINE)  # type: ignore[return-value]  # never None past the wait.
 
 
 async def test_a_village_is_in_earshot_once_its_loudspeakers_proved_themselves(hub: Media, mqtt: EmbeddedMqtt) -> None:
@@ -192,23 +114,6 @@ async def test_stale_forged_and_broken_messages_do_not_count(hub: Media, mqtt: E
 
 def states_told(events: list[Message]) -> list[str]:
     return [e.loudspeaker.state for e in events]  # type: ignore[attr-defined]  # all are about a loudspeaker.
-
-
-async def settled(hub: Media, one: SimulatedLoudspeaker) -> None:
-    """Wait until the hub has taken all a device said: its messages are taken in their order."""
-    await one.say("$state", {"state": "sleeping"}, retain=True)
-
-    async def asleep() -> bool:
-        rows = (await hub.get("/loudspeakers", unit=COMMUNE.code, limit=200)).json()["items"]
-        return any(one.topic.endswith(r["device_id"]) and r["state"] == "sleeping" for r in rows)
-
-    await eventually(asleep, DEADLINE)
-    await one.say("$state", {"state": "ready"}, retain=True)
-
-    async def awake() -> bool:
-        return not await asleep()
-
-    await eventually(awake, DEADLINE)
 
 
 async def test_a_device_speaks_only_below_its_own_commune(hub: Media, mqtt: EmbeddedMqtt) -> None:
@@ -349,142 +254,3 @@ async def test_a_replaced_secret_opens_nothing(hub: Media, mqtt: EmbeddedMqtt) -
         assert (await state(hub, a))["state"] == "unknown"
     async with device(hub, mqtt, renewed):
         await becomes(hub, a, "ready")
-
-
-async def test_only_one_of_two_replicas_is_the_hub(hub: Media, mqtt: EmbeddedMqtt) -> None:
-    """A second process of the service waits; when the first one's seat is free it takes over, and nothing doubles."""
-    a = await hub.speaker("Loa", unit=await place(hub))
-    async with running_again(hub) as second:
-        async with device(hub, mqtt, a):
-            await becomes(hub, a, "ready")
-            assert kinds(await hub.events(a["loudspeaker"]["id"])).count("LoudspeakerStateChanged") <= 2
-            assert await seats(hub) == 1
-            async with hub.running.tx() as tx:
-                await tx.execute(
-                    sa.text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND database = "
-                        "(SELECT oid FROM pg_database WHERE datname = current_database())"
-                    )
-                )
-
-            async def taken() -> bool:
-                return await seats(hub) == 1
-
-            await eventually(taken, DEADLINE)
-        await becomes(hub, a, "disconnected")
-        assert second is not None
-
-
-async def seats(hub: Media) -> int:
-    async with hub.running.tx() as tx:
-        query = (
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objid = "
-            "(hashtext('xaso-media-hub')::bigint & 4294967295) AND database = "
-            "(SELECT oid FROM pg_database WHERE datname = current_database())"
-        )
-        return int((await tx.execute(sa.text(query))).scalar_one())
-
-
-@asynccontextmanager
-async def running_again(hub: Media) -> AsyncIterator[Runner]:
-    runner = Runner(service(hub.settings))
-    await runner.start(relay=False, consume=False, rpc=False, tasks=True)
-    try:
-        yield runner
-    finally:
-        await runner.stop()
-
-
-async def test_the_hub_survives_a_restart_of_the_broker(
-    database: Callable[[str], str], topic_prefix: str, module_tag: str
-) -> None:
-    broker = EmbeddedMqtt()
-    broker.start()
-    try:
-        settings = settings_for(
-            Settings,
-            database("restart"),
-            topic_prefix=topic_prefix,
-            mqtt=f"{broker.host}:{broker.port}",
-            mqtt_root=f"{module_tag}r",
-            heartbeat_seconds=0.5,
-            watchdog_seconds=0.1,
-            dispatch_seconds=0.05,
-            leader_seconds=0.2,
-            mqtt_backoff_seconds=0.5,
-        )
-        async with running(service, settings, parts=["tasks"]) as started:
-            await started.enter_units(*ladder(), COMMUNE, NGHIA_DUNG)
-            media = Media(started, settings)
-            a = await media.speaker("Loa")
-            async with device(media, broker, a, heartbeat_seconds=0.2):
-                await becomes(media, a, "ready")
-                broker.kill()
-
-                async def cut_off() -> bool:
-                    async with started.tx() as tx:
-                        status = await queries.hub(tx)
-                        return status is not None and not status.connected
-
-                await eventually(cut_off, DEADLINE)
-                broker.start()
-                await becomes(media, a, "ready")
-
-                async def back() -> bool:
-                    return not await cut_off()
-
-                await eventually(back, DEADLINE)
-                sent = (await media.post("/bulletins", {"unit": NGHIA_DUNG.code})).json()["id"]
-
-                async def finished() -> bool:
-                    return (await media.get(f"/bulletins/{sent}")).json()["progress"] == "finished"
-
-                await eventually(finished, DEADLINE)
-    finally:
-        broker.stop()
-
-
-async def test_while_the_hub_was_away_nobody_is_declared_silent(hub: Media) -> None:
-    speaker = (await hub.speaker("Loa", unit=await place(hub)))["loudspeaker"]["id"]
-    old = now() - timedelta(hours=1)
-    async with hub.running.runner.runtime.sessions.read() as tx:
-        row = sa.update(Loudspeaker).where(Loudspeaker.id == uuid.UUID(speaker))
-        await tx.execute(row.values(state=State.READY, state_since=old, last_heartbeat_at=old))
-        at = now()
-        before = commands.deadline(30, 1.5, at)
-        assert await commands.silence(tx, before=before, at=at, listening_since=at) == 0
-        assert await commands.silence(tx, before=before, at=at, listening_since=old) == 1
-
-
-def packet(kind: int, body: bytes) -> bytes:
-    """An MQTT packet of less than 128 bytes."""
-    assert len(body) < 128
-    return bytes([kind, len(body)]) + body
-
-
-def text(value: bytes) -> bytes:
-    return len(value).to_bytes(2, "big") + value
-
-
-@pytest.mark.parametrize("odd", [b"/11074/+/$state", b"/11074/#/$state", b"/11074/\xff\xfe/$state", b"//\xc3\x28/ack"])
-async def test_a_topic_nobody_may_publish_to_does_not_silence_the_hub(
-    hub: Media, mqtt: EmbeddedMqtt, odd: bytes
-) -> None:
-    a = await hub.speaker("Loa", unit=await place(hub))
-    async with device(hub, mqtt, a) as one:
-        await becomes(hub, a, "ready")
-        reader, writer = await asyncio.open_connection(mqtt.host, mqtt.port)
-        name = uuid.uuid4().hex[:12].encode()
-        writer.write(packet(0x10, text(b"MQTT") + bytes([4, 2, 0, 30]) + text(name)))
-        assert await reader.readexactly(4) == b"\x20\x02\x00\x00"
-        writer.write(packet(0x30, text(hub.settings.mqtt_root.encode() + odd) + b"{}"))
-        # The answer to a ping says that the broker has taken what came before it, or it has hung up on us: with an end
-        # of the stream where it had read the ping, with a reset where it had not.
-        writer.write(b"\xc0\x00")
-        try:
-            answer = await reader.read(2)
-        except ConnectionResetError:
-            answer = b""
-        assert answer in (b"\xd0\x00", b"")
-        writer.close()
-        await settled(hub, one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from xaso.petitions.v1 import events_pb2 as events
 
 from chassis.db import outbox_table
+from services.petitions.model import Petition
 from tests.support.running import Running, bearer, commune, village
 
 DAI_SON = commune()
@@ -108,3 +110,26 @@ def picture(size: tuple[int, int] = (900, 600), format: str = "JPEG", **save: An
     out = io.BytesIO()
     Image.new("RGB", size, (30, 120, 60)).save(out, format, **save)
     return out.getvalue()
+
+
+async def stored(app: Running, petition: dict[str, Any]) -> Petition:
+    async with app.tx() as tx:
+        return (await tx.scalars(sa.select(Petition).where(Petition.id == uuid.UUID(petition["id"])))).one()
+
+
+async def count(app: Running) -> tuple[int, int]:
+    async with app.tx() as tx:
+        petitions = await tx.scalar(sa.select(sa.func.count()).select_from(Petition))
+        events = await tx.scalar(sa.select(sa.func.count()).select_from(outbox_table))
+        return int(petitions or 0), int(events or 0)
+
+
+WRITES: list[tuple[str, dict[str, Any]]] = [
+    ("route", {}),
+    ("answer", {"text": "Đã xem xét xong."}),
+    ("close", {}),
+    ("reopen", {"reason": "Chưa xong đâu."}),
+    ("rate", {"rating": 3}),
+    ("notes", {"text": "Ghi chú"}),
+    ("visibility", {"public": False}),
+]

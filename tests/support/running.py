@@ -6,9 +6,10 @@ Tokens are signed with a key made for the run, which the service gets as its iss
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -126,11 +127,27 @@ async def running(
     await runner.start(
         relay="relay" in wanted, consume="consume" in wanted, rpc="rpc" in wanted, tasks="tasks" in wanted
     )
+    _alive[runner] = f"{service.name}, started for {os.environ.get('PYTEST_CURRENT_TEST', 'no test')}"
     try:
         async with client_of(runner) as client:
             yield Running(runner, client)
     finally:
         await runner.stop()
+        del _alive[runner]
+
+
+_alive: dict[Runner, str] = {}
+"""The services that run in this process, each with the test it was started for."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """No service outlives the folder of its tests: one process holds one catalogue of criteria, so a service left over
+    answers the next folder's tests by theirs, or changes it under them.
+    """
+    yield
+    left = [] if nextitem is not None and nextitem.path.parent == item.path.parent else sorted(_alive.values())
+    assert left == [], "services outlive the folder of their tests"
 
 
 async def csrf(client: httpx.AsyncClient, page: str) -> str:

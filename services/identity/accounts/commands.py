@@ -27,8 +27,10 @@ from services.identity.accounts.model import (
     WrongPassword,
 )
 from services.identity.accounts.passwords import Passwords
+from services.identity.directory import listing
 from services.identity.sealing import Sealer
 from services.identity.sessions import endings
+from services.identity.staff import register as staff
 
 REGISTER_WORDING = "dang-ky-2026-01"
 """The version of the consent text on the registration page; the text is in its template."""
@@ -110,7 +112,7 @@ async def store(tx: AsyncSession, tools: Tools, new: CreateAccount, unit: units.
     tx.add(account)
     await tx.flush()
     tx.add(_grant(account.id, new.role, unit, by))
-    await tx.flush()
+    await staff.tell(tx, account.id)
     return account
 
 
@@ -150,6 +152,7 @@ async def set_disabled(tx: AsyncSession, me: Principal, account_id: uuid.UUID, d
         account.disabled_at = now() if disabled else None
         if disabled:
             await endings.end(tx, str(account_id))
+        await staff.tell(tx, account_id)
         action = "account.disabled" if disabled else "account.enabled"
         await audit.record(tx, me, action=action, target=str(account.id), unit=account.home_unit, detail={})
     return account
@@ -183,6 +186,8 @@ async def erase(tx: AsyncSession, tools: Tools, account_id: uuid.UUID, password:
         .where(Consent.account_id == account_id, Consent.withdrawn_at.is_(None))
         .values(withdrawn_at=at)
     )
+    await listing.remove(tx, account_id)
+    await staff.tell(tx, account_id)
     unit = await units.find(tx, account.home_unit)
     await outbox.add(
         tx,

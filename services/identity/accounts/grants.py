@@ -25,6 +25,7 @@ from services.identity.accounts.model import (
     TooManyGrants,
 )
 from services.identity.sessions import endings
+from services.identity.staff import register
 from services.identity.units.model import Succession, UnsettledRole
 
 GRANTERS = tuple(GRANTABLE)
@@ -114,7 +115,7 @@ async def grant(tx: AsyncSession, me: Principal, account_id: uuid.UUID, role: st
         raise TooManyGrants(most=MOST_GRANTS)
     given = RoleGrant(account_id=account.id, role=role, unit=unit.code, path=unit.path, granted_by=me.subject)
     tx.add(given)
-    await tx.flush()
+    await register.tell(tx, account_id)
     await audit.record(tx, me, action="role.granted", target=str(account.id), unit=unit.code, detail={"role": role})
     return given
 
@@ -132,6 +133,7 @@ async def revoke(tx: AsyncSession, me: Principal, account_id: uuid.UUID, grant_i
         held.revoked_at, held.revoked_by = now(), me.subject
         # The role stands in the tokens of every open session: the person signs in again and goes on without it.
         await endings.end(tx, str(account.id))
+        await register.tell(tx, account_id)
         await audit.record(
             tx, me, action="role.revoked", target=str(account.id), unit=held.unit, detail={"role": held.role}
         )

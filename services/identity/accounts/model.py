@@ -41,6 +41,9 @@ ROLE_TITLES = {
     "partner": "Đối tác",
 }
 
+LISTED_ROLES = ("officer", "leader", "village_head", "admin")
+"""Roles whose holders serve the public: they may be listed in the directory, and are the staff of their unit."""
+
 MOST_GRANTS = 20
 """Grants travel inside the session cookie, which browsers cut at 4 KB."""
 
@@ -62,6 +65,7 @@ class Account(Base):
     citizen_sealed: Mapped[bytes | None] = mapped_column(sa.LargeBinary)
     citizen_index: Mapped[bytes | None] = mapped_column(sa.LargeBinary, unique=True)
     home_unit: Mapped[str] = mapped_column(sa.Text)
+    uses_smartphone: Mapped[bool | None] = mapped_column(sa.Boolean)
     created_by: Mapped[str] = mapped_column(sa.Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
@@ -76,6 +80,7 @@ class Account(Base):
     def erase(self, at: datetime) -> None:
         """Forget the person; the row stays so that what others recorded about the account id still resolves."""
         self.username = self.phone_sealed = self.phone_index = self.citizen_sealed = self.citizen_index = None
+        self.uses_smartphone = None
         self.name = ""
         self.password_hash = ""
         self.erased_at = at

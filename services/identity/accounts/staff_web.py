@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel
@@ -19,6 +19,7 @@ from chassis.web import Me, Page, PageRouter, Tx
 from services.identity.accounts import commands, grants, handovers, queries
 from services.identity.accounts.api import Role, as_uuid
 from services.identity.accounts.model import GRANTABLE, ROLE_LEVELS, ROLE_TITLES
+from services.identity.staff import commands as staff
 from services.identity.units import queries as unit_queries
 from services.identity.web import TEMPLATES, AtDesk, Password, crumbs, rail
 
@@ -52,6 +53,12 @@ class GrantForm(BaseModel):
 
     role: Role
     unit: Short
+
+
+class SmartphoneForm(BaseModel):
+    """Whether a member of staff uses a smartphone with Internet, as they were asked."""
+
+    smartphone: Literal["yes", "no", "unasked"]
 
 
 @pages.get("/accounts")
@@ -142,6 +149,16 @@ async def set_password(page: Page, tx: Tx, me: Me, desk: AtDesk, account_id: uui
     return page.redirect(f"/identity/accounts/{account_id}", flash="Đã đặt mật khẩu mới. Xin báo cho người đó.")
 
 
+@pages.post("/accounts/{account_id}/smartphone")
+async def say_smartphone(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Response:
+    await grants.in_scope(tx, me, account_id)
+    form = await page.form(SmartphoneForm)
+    if form.value is None:
+        return await _show(page, tx, me, account_id, "", "", errors=form.errors)
+    await staff.say_for(tx, me, account_id, form.value.smartphone)
+    return page.redirect(f"/identity/accounts/{account_id}", flash="Đã ghi câu trả lời.")
+
+
 @pages.post("/accounts/{account_id}/disable")
 async def disable(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Response:
     await commands.set_disabled(tx, me, account_id, True)
@@ -155,12 +172,14 @@ async def enable(page: Page, tx: Tx, me: Me, account_id: uuid.UUID) -> Response:
 
 
 async def _show(page: Page, tx: Tx, me: Principal, account_id: uuid.UUID, unit: str, q: str, **shown: Any) -> Response:
-    row = await queries.row(tx, await grants.in_scope(tx, me, account_id))
+    account = await grants.in_scope(tx, me, account_id)
+    row = await queries.row(tx, account)
     place = await _workplace(tx, me, unit)
     held = [(g, page._(ROLE_TITLES[g.role]), grants.may_grant(me, g.role, g.path)) for g in row.grants]
     choices = await _choices(page, tx, me, place, q)
     names = {**await unit_queries.names(tx, {g.unit for g in row.grants}), **choices.pop("names")}
-    return page.render("account_roles.html", row=row, held=held, names=names, **choices, **shown)
+    said = staff.answer_of(account) if await staff.may_say_for(tx, me, account_id) else None
+    return page.render("account_roles.html", row=row, held=held, names=names, smartphone=said, **choices, **shown)
 
 
 async def _workplace(tx: Tx, me: Principal, code: str) -> Unit:

@@ -16,12 +16,14 @@ from chassis.incoming import SESSION_COOKIE
 from chassis.text import Line
 from chassis.web import Me, Page, PageRouter, Sessions, Tx
 from services.identity.accounts import commands, grants, queries
-from services.identity.accounts.model import ROLE_TITLES, Account, NoSuchAccount
+from services.identity.accounts.model import LISTED_ROLES, ROLE_TITLES, Account, NoSuchAccount
 from services.identity.desk import Desk
 from services.identity.directory import commands as directory_commands
 from services.identity.directory import queries as directory
 from services.identity.sessions import commands as sessions_commands
 from services.identity.sessions.web import signed_in
+from services.identity.staff import commands as staff
+from services.identity.staff import register as staff_register
 from services.identity.units import queries as unit_queries
 from services.identity.web import TEMPLATES, AtDesk, Password, address_of, rail
 
@@ -64,6 +66,12 @@ class ContactForm(BaseModel):
     phone: Optional = ""
     email: Optional = ""
     consent: Literal["1"]
+
+
+class SmartphoneForm(BaseModel):
+    """Whether a member of staff uses a smartphone with Internet, as they say."""
+
+    smartphone: Literal["yes", "no", "unasked"]
 
 
 @pages.get("/register")
@@ -144,7 +152,6 @@ async def erase(page: Page, tx: Tx, me: Me, sessions: Sessions, desk: AtDesk) ->
         await commands.erase(tx, desk.tools, _own(me), form.value.password)
     except DomainError as error:
         return page.render("erase.html", errors=page.errors_of(error), status=page.status_of(error))
-    await directory_commands.withdraw(tx, _own(me))
     response = page.redirect("/identity/login", flash="Đã xóa tài khoản và dữ liệu cá nhân.")
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
@@ -167,6 +174,16 @@ async def publish_contact(page: Page, tx: Tx, me: Me) -> Response:
 async def withdraw_contact(page: Page, tx: Tx, me: Me) -> Response:
     await directory_commands.withdraw(tx, _own(me))
     return page.redirect("/identity/account", flash="Đã rút khỏi danh bạ công khai.")
+
+
+@pages.post("/account/smartphone")
+async def say_smartphone(page: Page, tx: Tx, me: Me) -> Response:
+    _own(me)
+    form = await page.form(SmartphoneForm)
+    if form.value is None:
+        return await _show(page, tx, me, errors=form.errors)
+    await staff.say_for_oneself(tx, me, form.value.smartphone)
+    return page.redirect("/identity/account", flash="Đã ghi câu trả lời.")
 
 
 async def _count_guess(sessions: Sessions, desk: Desk, me: Principal) -> None:
@@ -199,7 +216,9 @@ async def _show(page: Page, tx: Tx, me: Principal, *, status: int = 200, **shown
         held=[(g, page._(ROLE_TITLES[g.role])) for g in row.grants],
         names=await unit_queries.names(tx, {g.unit for g in row.grants}),
         contact=contact,
-        may_list=any(g.role in directory_commands.LISTED_ROLES for g in row.grants),
+        may_list=any(g.role in LISTED_ROLES for g in row.grants),
+        in_register=await staff_register.serves(tx, account.id),
+        smartphone=staff.answer_of(account),
         may_grant=bool(me.roles & set(grants.GRANTERS)),
         home=home,
         staff_nav=rail(page, ""),

@@ -5,19 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import Principal
-from chassis.db import now
 from chassis.errors import Forbidden
 from services.identity.accounts import commands as accounts
 from services.identity.accounts import grants
-from services.identity.accounts.model import CONSENT_CONTACT, Consent
+from services.identity.accounts.model import CONSENT_CONTACT, LISTED_ROLES, Consent
+from services.identity.directory import listing
 from services.identity.directory.model import StaffContact
-
-LISTED_ROLES = ("officer", "leader", "village_head", "admin")
-"""Roles whose holders serve the public and may be listed."""
+from services.identity.staff import register
 
 WORDING = "danh-ba-2026-01"
 
@@ -45,19 +42,11 @@ async def publish(tx: AsyncSession, me: Principal, contact: Contact) -> StaffCon
         tx.add(Consent(account_id=account_id, purpose=CONSENT_CONTACT, wording=WORDING))
     listed.unit, listed.path = serving[0].unit, serving[0].path
     listed.position, listed.phone, listed.email = contact.position, contact.phone, contact.email
-    await tx.flush()
+    await register.tell(tx, account_id)
     return listed
 
 
 async def withdraw(tx: AsyncSession, account_id: uuid.UUID) -> None:
     """Take the person off the directory; the consent stays on record as withdrawn."""
-    await tx.execute(sa.delete(StaffContact).where(StaffContact.account_id == account_id))
-    await tx.execute(
-        sa.update(Consent)
-        .where(
-            Consent.account_id == account_id,
-            Consent.purpose == CONSENT_CONTACT,
-            Consent.withdrawn_at.is_(None),
-        )
-        .values(withdrawn_at=now())
-    )
+    await listing.remove(tx, account_id)
+    await register.tell(tx, account_id)

@@ -10,8 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.text import fold
-from services.identity.accounts.model import Account, RoleGrant
-from services.identity.directory.commands import LISTED_ROLES
+from services.identity.accounts.model import LISTED_ROLES, Account, RoleGrant
 from services.identity.directory.model import StaffContact
 
 

@@ -25,6 +25,7 @@ Name: Any = Line(120)
 Code: Any = Line(20)
 Note: Any = Paragraph(2000)
 Content = Literal["public_services", "cashless", "ecommerce", "safety"]
+Kind = Literal["class", "support", "other"]
 MOST_MEMBERS = 1000
 MOST_PARTICIPANTS = 100_000
 
@@ -40,6 +41,7 @@ class TeamOut(BaseModel):
     dissolved_on: date | None
     last_activity_on: date | None
     activities_by_year: dict[int, int]
+    classes_by_year: dict[int, int]
 
     @classmethod
     def of(cls, state: queries.TeamState) -> TeamOut:
@@ -52,6 +54,7 @@ class TeamOut(BaseModel):
             dissolved_on=state.dissolved_on,
             last_activity_on=state.last_activity_on,
             activities_by_year=state.activities_by_year,
+            classes_by_year=state.classes_by_year,
         )
 
 
@@ -72,10 +75,11 @@ class TeamIn(BaseModel):
 
 
 class ActivityIn(BaseModel):
-    """An activity to log; `held_on` defaults to today in Việt Nam."""
+    """An activity to log; `held_on` defaults to today in Việt Nam, `kind` to guidance, which is no class."""
 
     held_on: date | None = None
     content: Content
+    kind: Kind = "support"
     note: Note = ""
     participants: int = Field(ge=0, le=MOST_PARTICIPANTS)
 
@@ -86,6 +90,7 @@ class ActivityOut(BaseModel):
     id: uuid.UUID
     held_on: date
     content: Content
+    kind: Kind
     participants: int
     note: str | None
     logged_at: datetime
@@ -96,6 +101,7 @@ class ActivityOut(BaseModel):
             id=activity.id,
             held_on=activity.held_on,
             content=cast(Content, activity.content),
+            kind=cast(Kind, activity.kind),
             participants=activity.participants,
             note=activity.note if with_note else None,
             logged_at=activity.logged_at,
@@ -159,7 +165,7 @@ async def list_activities(
 async def log_activity(tx: Tx, me: Me, team_id: uuid.UUID, body: ActivityIn) -> ActivityOut:
     """Log an activity of a team."""
     on = body.held_on or units.today()
-    new = commands.LogActivity(on, body.content, body.note, body.participants)
+    new = commands.LogActivity(on, body.content, body.note, body.participants, body.kind)
     return ActivityOut.of(await commands.log_activity(tx, me, team_id, new), with_note=True)
 
 

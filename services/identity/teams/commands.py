@@ -37,12 +37,13 @@ class RegisterTeam:
 
 @dataclass(frozen=True)
 class LogActivity:
-    """An activity of a team; `content` is a key of CONTENTS, `participants` the number of people guided."""
+    """An activity; `content` is a key of CONTENTS, `kind` of KINDS, `participants` the number of people guided."""
 
     held_on: date
     content: str
     note: str
     participants: int
+    kind: str = "support"
 
 
 async def register(tx: AsyncSession, me: Principal, new: RegisterTeam) -> Team:
@@ -79,6 +80,7 @@ async def log_activity(tx: AsyncSession, me: Principal, team_id: uuid.UUID, new:
         team_id=team.id,
         held_on=new.held_on,
         content=new.content,
+        kind=new.kind,
         note=new.note,
         participants=new.participants,
         logged_by=me.subject,
@@ -86,7 +88,7 @@ async def log_activity(tx: AsyncSession, me: Principal, team_id: uuid.UUID, new:
     tx.add(activity)
     await tx.flush()
     await _publish(tx, team, events.DigitalTeamActivityLogged)
-    detail = {"content": new.content, "held_on": new.held_on.isoformat()}
+    detail = {"content": new.content, "kind": new.kind, "held_on": new.held_on.isoformat()}
     await audit.record(tx, me, action="team.activity_logged", target=str(team.id), unit=team.unit, detail=detail)
     return activity
 

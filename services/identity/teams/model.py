@@ -22,6 +22,14 @@ CONTENTS = {
 """The four contents a team guides people in, as the province's and the telecom's guidance lists them."""
 
 
+KINDS = {
+    "class": "Lớp kỹ năng số",
+    "support": "Hướng dẫn tại chỗ, tại nhà",
+    "other": "Việc khác",
+}
+"""What an activity was. Classes are counted per year for the commune, every kind counts as activity of the team."""
+
+
 class Team(Base):
     """A team of one village, from its registration to its dissolution."""
 
@@ -54,7 +62,7 @@ class Team(Base):
 
 
 class Activity(Base):
-    """One logged activity of a team: when, which content, with how many people."""
+    """One logged activity of a team: when, of which kind, which content, with how many people."""
 
     __tablename__ = "team_activity"
     __table_args__ = (
@@ -66,6 +74,7 @@ class Activity(Base):
     team_id: Mapped[uuid.UUID] = mapped_column(sa.ForeignKey("team.id"))
     held_on: Mapped[date] = mapped_column(sa.Date)
     content: Mapped[str] = mapped_column(sa.Text)
+    kind: Mapped[str] = mapped_column(sa.Text, server_default="support")
     note: Mapped[str] = mapped_column(sa.Text)
     participants: Mapped[int] = mapped_column(sa.Integer)
     logged_by: Mapped[str] = mapped_column(sa.Text)

@@ -27,6 +27,7 @@ class TeamState:
     dissolved_on: date | None
     last_activity_on: date | None
     activities_by_year: dict[int, int]
+    classes_by_year: dict[int, int]
 
 
 def message_of(state: TeamState) -> events.DigitalTeam:
@@ -39,6 +40,7 @@ def message_of(state: TeamState) -> events.DigitalTeam:
         registered_on=state.registered_on.isoformat(),
         last_activity_on=state.last_activity_on.isoformat() if state.last_activity_on else "",
         activities_by_year=state.activities_by_year,
+        classes_by_year=state.classes_by_year,
         dissolved_on=state.dissolved_on.isoformat() if state.dissolved_on else "",
     )
 
@@ -97,15 +99,19 @@ async def activities(
 async def _states(tx: AsyncSession, found: list[Team]) -> list[TeamState]:
     # The day of an activity is a day in Việt Nam as its keeper wrote it down, so its year needs no time zone.
     year = sa.func.extract("year", Activity.held_on)
+    classes = sa.func.count().filter(Activity.kind == "class")
     query = (
-        sa.select(Activity.team_id, year.label("year"), sa.func.count().label("n"), sa.func.max(Activity.held_on))
+        sa.select(Activity.team_id, year.label("year"), sa.func.count(), classes, sa.func.max(Activity.held_on))
         .where(Activity.team_id.in_([t.id for t in found]))
         .group_by(Activity.team_id, year)
     )
     counts: dict[uuid.UUID, dict[int, int]] = {}
+    taught: dict[uuid.UUID, dict[int, int]] = {}
     last: dict[uuid.UUID, Any] = {}
-    for team_id, of_year, n, held_on in await tx.execute(query):
+    for team_id, of_year, n, held, held_on in await tx.execute(query):
         counts.setdefault(team_id, {})[int(of_year)] = n
+        if held:
+            taught.setdefault(team_id, {})[int(of_year)] = held
         last[team_id] = max(held_on, last.get(team_id, held_on))
     return [
         TeamState(
@@ -118,6 +124,7 @@ async def _states(tx: AsyncSession, found: list[Team]) -> list[TeamState]:
             dissolved_on=t.dissolved_on,
             last_activity_on=last.get(t.id),
             activities_by_year=dict(sorted(counts.get(t.id, {}).items())),
+            classes_by_year=dict(sorted(taught.get(t.id, {}).items())),
         )
         for t in found
     ]

@@ -23,13 +23,14 @@ from services.identity.teams.api import (
     MOST_PARTICIPANTS,
     Code,
     Content,
+    Kind,
     Name,
     Note,
     activity_cursor,
     sees_notes,
 )
 from services.identity.teams.commands import KEEPERS
-from services.identity.teams.model import CONTENTS
+from services.identity.teams.model import CONTENTS, KINDS
 from services.identity.units import queries as unit_queries
 from services.identity.web import TEMPLATES, crumbs, rail
 
@@ -53,6 +54,7 @@ class ActivityForm(BaseModel):
 
     held_on: date
     content: Content
+    kind: Kind
     note: Note = ""
     participants: int = Field(ge=0, le=MOST_PARTICIPANTS)
 
@@ -176,6 +178,7 @@ async def _show(
         unit=unit,
         log=log.items,
         contents={k: page._(v) for k, v in CONTENTS.items()},
+        kinds={k: page._(v) for k, v in KINDS.items()},
         this_year=units.today().year,
         sees_notes=sees_notes(me, team),
         may_log=team.dissolved_on is None and me is not None and me.may(KEEPERS, team.path),

@@ -18,6 +18,7 @@ from chassis.db import unit_table
 from chassis.errors import DomainError, Kind
 from chassis.text import fold
 from chassis.units import Unit
+from services.identity.staff import register
 
 VILLAGE_KINDS = {"thon": "Thôn", "khu": "Khu dân cư"}
 MOST_AHEAD = timedelta(days=366)
@@ -151,6 +152,7 @@ async def end_village(tx: AsyncSession, me: Principal, code: str, on: date) -> U
         raise EndOutOfRange(field="on")
     ended = replace(village, valid_to=on)
     await _publish(tx, ended, events.UnitEnded(unit=message_of(ended)))
+    await register.tell_communes(tx, {village.path.rpartition("/")[0]})
     detail = {"on": on.isoformat()}
     await audit.record(tx, me, action="unit.ended", target=subject_of(ended), unit=code, detail=detail)
     return ended

@@ -18,6 +18,7 @@ from chassis import outbox, units
 from chassis.db import unit_table
 from chassis.outbox import Outgoing
 from chassis.units import Unit
+from services.identity.staff import register
 from services.identity.units import settling
 from services.identity.units.batches import BATCH, batches
 from services.identity.units.changeset import ChangeSet, Fault, Refused
@@ -87,6 +88,7 @@ async def apply(tx: AsyncSession, change_set: ChangeSet) -> Applied:
     await _store(tx, made)
     moved = await settling.carry(tx, made)
     await _publish(tx, made)
+    await register.tell_everywhere(tx)
     return Applied(made, moved)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -46,6 +47,32 @@ async def past(tx: AsyncSession, code: str, set_code: str, as_of: str | None, kn
     return await asof.sheet(tx, code, queries.criteria_set(catalogue, set_code), moment, catalogue)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A sheet, now or of another moment, with the catalogue it was read by. `basis` is empty for now (see `Past`)."""
+
+    sheet: queries.Sheet
+    catalogue: criteria.Catalogue
+    moment: Moment
+    basis: Literal["", "facts", "log"] = ""
+
+
+async def found(
+    tx: AsyncSession, code: str, set_code: str, as_of: str | None = None, known_at: str | None = None
+) -> Found:
+    """How a unit stands with a set, or stood.
+
+    Raises UnknownUnit, UnknownSet and SetNotForLevel, of the past also SetNotInForce and Malformed.
+    """
+    moment = Moment(as_of_instant(as_of), as_of_instant(known_at))
+    if moment.is_now:
+        catalogue = library.catalogue()
+        return Found(await queries.sheet(tx, code, queries.criteria_set(catalogue, set_code)), catalogue, moment)
+    catalogue = await editions.asked(tx, moment.instant, moment.day, moment.known_at)
+    then = await asof.sheet(tx, code, queries.criteria_set(catalogue, set_code), moment, catalogue)
+    return Found(then.sheet, catalogue, moment, then.basis)
+
+
 async def sources(
     tx: AsyncSession, sheet: queries.Sheet, as_of: str | None = None, known_at: str | None = None
 ) -> dict[str, tuple[origins.Origin, ...]]:
@@ -58,15 +85,16 @@ async def sources(
 
 
 async def explain(
-    tx: AsyncSession, sheet: queries.Sheet, item: criteria.Item, limit: int, after: str | None, *, ids: bool
+    tx: AsyncSession, of: Found, item: criteria.Item, limit: int, after: str | None, *, ids: bool
 ) -> explanation.Explanation:
     """One page of an explanation; `after` is the cursor of the page before. `ids` False: what everybody may see."""
-    cursor = [str(part) for part in decode_cursor(after, 1 if sheet.rolled_up else 3) or []]
+    cursor = [str(part) for part in decode_cursor(after, 1 if of.sheet.rolled_up else 3) or []]
     return await explanation.explain(
         tx,
-        sheet,
+        of.sheet,
         item,
-        library.catalogue(),
+        of.catalogue,
+        moment=of.moment,
         limit=limit,
         after=(cursor[0], cursor[1], cursor[2]) if len(cursor) == 3 else None,
         after_child=cursor[0] if len(cursor) == 1 else None,

@@ -8,6 +8,7 @@ answers, which knows what had been computed by then.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -91,7 +92,7 @@ def _row(standing: Standing, unit: Unit, item: c.Item, outcome: Outcome, logged:
     return Row(item, outcome.status, outcome.figure, at, at, cause)
 
 
-def newest_behind(known: Ground, unit: Unit, inputs: set[str]) -> tuple[datetime | None, str]:
+def newest_behind(known: Ground, unit: Unit, inputs: AbstractSet[str]) -> tuple[datetime | None, str]:
     """When the newest fact of the unit among the inputs was observed, and its cause; (None, "") without one."""
     facts = [fact for name, fact in known.latest.get(unit_key(unit), {}).items() if name in inputs]
     if not facts:

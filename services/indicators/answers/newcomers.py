@@ -29,6 +29,8 @@ NOBODY: tuple[str, Origin] = ("supposed", "partner")
 class Newcomers:
     """So many things of a kind (household, product …), each with these attributes, in a unit ("": the one asked about).
 
+    The unit is the one asked about or one below it.
+
     `count` is from 1 to MOST; `attributes` are pairs of code and value.
     """
 
@@ -90,10 +92,14 @@ def _value(selection: c.Selection) -> Value:
 
 
 def _place(one: Newcomers, known: Ground, unit: Unit, fault: Fault) -> Unit | None:
-    """The unit the things are in: the one asked about, or one of its villages."""
-    found = next((place for place in places_of(known, unit) if place.code == (one.unit or unit.code)), None)
+    """The unit the things are in: the one asked about, or one below it, where all that lies below is judged anew."""
+    wanted = one.unit or unit.code
+    if wanted != unit.code and not known.deep and unit.level in ("province", "district"):
+        fault("new_things.unit", "Có quá nhiều đơn vị bên dưới để thử ở đây: hãy thử ở chính đơn vị đó.")
+        return None
+    found = next((place for place in known.units.values() if place.code == wanted), None)
     if found is None:
-        fault("new_things.unit", "Phải là đơn vị đang hỏi, hoặc một thôn của xã đang hỏi.")
+        fault("new_things.unit", "Phải là đơn vị đang hỏi hoặc một đơn vị bên dưới.")
     return found
 
 
@@ -123,7 +129,7 @@ def _fits(one: Newcomers, place: Unit, pairs: Sequence[Pair], catalogue: c.Catal
             fault(f"{at}.value", wrong)
         right = right and not wrong
     if right and not _counted_at(place, {code for code, _ in one.attributes}, pairs, catalogue):
-        fault("new_things.unit", "Đối tượng loại này được đếm theo thôn: hãy nêu thôn.")
+        fault("new_things.unit", "Đối tượng loại này được đếm ở đơn vị bên dưới: hãy nêu đơn vị đó.")
         return False
     return right
 
@@ -149,4 +155,4 @@ def _reporters(
         }
         return sorted(found)
 
-    return of([place]) or of(places_of(known, unit)) or [NOBODY]
+    return of([place]) or of(places_of(known, place)) or of(known.units.values()) or [NOBODY]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.units import Unit
+from services.indicators.answers.handovers import Handover, handovers
 from services.indicators.answers.queries import Sheet
 from services.indicators.answers.standing import Moment, Standing, ground
 from services.indicators.calculation.engine import Candidate, Fact
@@ -34,13 +35,15 @@ class Origin:
     """One source of a row's value: who says it (see `source_words`), by which document, and when it was observed.
 
     `klass` is counted, staff, partner, below (figures of the units below added up) or units (units below that meet
-    another row); `document` is empty where the source names none.
+    another row); `document` is empty where the source names none. `source` of a figure of former units is succession,
+    or settlement where people accepted it; `former` names those units.
     """
 
     klass: str
     source: str
     document: str
     at: datetime | None
+    former: tuple[str, ...] = ()
 
 
 async def origins(
@@ -56,8 +59,10 @@ async def origins(
     found = {row.item.code: _counting(standing, sheet.unit, row.item) for row in sheet.rows}
     facts = [fact for several in found.values() for _, fact in several if fact is not None]
     named = await named_by(tx, [fact.cause for fact in facts])
+    over = await handovers(tx, {fact.cause for fact in facts})
     return {
-        code: tuple(dict.fromkeys(_told(one, fact, named) for one, fact in several)) for code, several in found.items()
+        code: tuple(dict.fromkeys(_told(one, fact, named, over) for one, fact in several))
+        for code, several in found.items()
     }
 
 
@@ -87,9 +92,15 @@ def _newest(standing: Standing, unit: Unit, measure: c.Measure, one: Candidate) 
     return max(said, key=lambda fact: (fact.observed_at, fact.order), default=None)
 
 
-def _told(one: Candidate | None, fact: Fact | None, named: dict[str, tuple[str, str]]) -> Origin:
+def _told(
+    one: Candidate | None, fact: Fact | None, named: dict[str, tuple[str, str]], over: dict[str, Handover]
+) -> Origin:
     if one is None:
         return Origin("units", "", "", None)
+    came = over.get(fact.cause) if fact is not None else None
+    if fact is not None and came is not None:
+        source = "settlement" if came.settled_at is not None else one.source
+        return Origin(one.klass, source, came.document, fact.observed_at, came.former)
     document, _ = named.get(_name(fact.cause), ("", "")) if fact is not None else ("", "")
     return Origin(one.klass, one.source, document, fact.observed_at if fact is not None else None)
 
@@ -111,7 +122,10 @@ async def named_by(tx: AsyncSession, causes: Iterable[str]) -> dict[str, tuple[s
 
 
 async def behind(tx: AsyncSession, causes: Collection[str]) -> dict[str, str]:
-    """The document or list that an observation or entry named, by cause; without what names none."""
+    """The document or list that an observation or entry named, or by which a figure went over, by cause; without what
+    names none.
+    """
     named = await named_by(tx, causes)
     found = {cause: named.get(_name(cause), ("", ""))[0] for cause in causes}
+    found |= {cause: came.document for cause, came in (await handovers(tx, causes)).items()}
     return {cause: text for cause, text in found.items() if text}

@@ -33,10 +33,12 @@ DEEPEST = 4
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A fact and where it comes from. `kind` is event, observation, document or succession; `type` the event's name.
+    """A fact and where it comes from. `kind` is event, observation, document, succession or
+    settlement; `type` the event's name.
 
     `source` is what an observation names as its system, list or document; `note` what it says besides; `file` the id
-    of the document that was kept with it.
+    of the document that was kept with it. `former` names the units a figure came over from, `settled_at` when people
+    accepted it; `source` is then the document it went over by.
     """
 
     fact: Fact
@@ -47,6 +49,8 @@ class Evidence:
     source: str = ""
     note: str = ""
     file: str = ""
+    former: tuple[str, ...] = ()
+    settled_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,14 +39,19 @@ _NOW = sa.text("""
     WHERE unit = ANY(CAST(:units AS text[])) AND attribute = ANY(CAST(:inputs AS text[])) AND NOT withdrawn
 """)
 # A line of history says which unit it counted for, and a withdrawn one that the fact left it for another.
-_THEN = sa.text("""
+HELD_THEN = """
     SELECT * FROM (
         SELECT DISTINCT ON (unit, attribute, entity, source) * FROM fact_history
         WHERE unit = ANY(CAST(:units AS text[])) AND attribute = ANY(CAST(:inputs AS text[])) AND observed_at <= :at
           AND (CAST(:known_at AS timestamptz) IS NULL OR recorded_at <= :known_at)
         ORDER BY unit, attribute, entity, source, sequence DESC, cause DESC, withdrawn DESC
     ) AS newest WHERE NOT withdrawn
-""")
+"""
+"""The facts of `units` among `inputs` that held at `at`, leaving out what was recorded after `known_at`."""
+_THEN = sa.text(HELD_THEN)
+_ABOUT = sa.text(
+    HELD_THEN.replace("observed_at <= :at", "(observed_at <= :at OR period = ANY(CAST(:about AS text[])))")
+)
 _SUSPENDED = sa.text("""
     SELECT set_code, item_code, path FROM suspension
     WHERE set_code = ANY(CAST(:sets AS text[]))
@@ -73,12 +78,14 @@ MOST_UNITS = 400
 class Moment:
     """When one asks about. `at` None: now. `known_at` leaves out what was recorded later.
 
-    `judged_on` is the day whose periods count where it is not that of `at`.
+    `judged_on` is the day whose periods count where it is not that of `at`. Of a period that one asks `about` figures
+    count whenever they were said, and figures that name a period outside it do not.
     """
 
     at: datetime | None = None
     known_at: datetime | None = None
     judged_on: date | None = None
+    about: str | None = None
 
     @property
     def is_now(self) -> bool:
@@ -225,6 +232,9 @@ async def _add_rolled(tx: AsyncSession, found: Ground, keys: list[str], pairs: s
 async def _add_facts(tx: AsyncSession, found: Ground, inputs: set[str], catalogue: c.Catalogue) -> None:
     keys = sorted(found.units)
     facts = await facts_at(tx, keys, sorted(inputs), found.moment)
+    if found.moment.about is not None:
+        meant = {"", *periods_in(found.moment.about)}
+        facts = [fact for fact in facts if fact.attribute not in catalogue.measures or fact.period in meant]
     by_unit: dict[str, list[Fact]] = {}
     for fact in facts:
         by_unit.setdefault(fact.unit, []).append(fact)
@@ -235,11 +245,25 @@ async def _add_facts(tx: AsyncSession, found: Ground, inputs: set[str], catalogu
         found.reported[key] = [fact for fact in mine if engine.heap(fact, catalogue) is None]
 
 
+def periods_in(period: str) -> list[str]:
+    """A period of ours and every one that lies within it: of 2026-Q4 the quarter and its three months."""
+    start, end = engine.period_bounds(period)
+    months = [date(start.year, month, 1) for month in range(1, 13)]
+    inner = [f"{day.year}-{day.month:02d}" for day in months if start <= day < end]
+    quarters = [f"{start.year}-Q{n}" for n in range(1, 5)] if len(inner) == 12 else []
+    return list(dict.fromkeys([period, *quarters, *inner]))
+
+
 async def facts_at(tx: AsyncSession, keys: Sequence[str], inputs: Sequence[str], moment: Moment) -> list[Fact]:
-    """The facts of some units that hold at the moment: the newest word of each source up to it, not withdrawn."""
+    """The facts of some units that hold at the moment: the newest word of each source up to it, not withdrawn; of the
+    period asked about, if any, the newest word of all.
+    """
     if moment.is_now:
         return [fact_of(row) for row in await tx.execute(_NOW, {"units": keys, "inputs": inputs})]
-    values = {"units": keys, "inputs": inputs, "at": moment.instant, "known_at": moment.known_at}
+    values: dict[str, Any] = {"units": keys, "inputs": inputs, "at": moment.instant, "known_at": moment.known_at}
+    if moment.about is not None:
+        values["about"] = periods_in(moment.about)
+        return [fact_of(row) for row in await tx.execute(_ABOUT, values)]
     return [fact_of(row) for row in await tx.execute(_THEN, values)]
 
 

@@ -105,8 +105,10 @@ async def suppose(
     if not items:
         raise Nothing(set=criteria.code, unit=unit.code)
     pairs = [(criteria.code, item.code) for item in items]
-    # What villages add up to in a commune is judged anew, so that it is never older than the villages themselves.
-    known = await ground(tx, [unit], pairs, moment, catalogue, deep=unit.level == "commune")
+    # What villages add up to in a commune is judged anew, so that it is never older than the villages themselves; above
+    # it, what lies below is judged where something there is supposed.
+    deep = unit.level == "commune" or any(isinstance(one, Newcomers) for one in changes)
+    known = await ground(tx, [unit], pairs, moment, catalogue, deep=deep)
     today = Standing(known, catalogue)
     faults = _Faults()
     things = [(one, faults.at(f"changes.{n}")) for n, one in enumerate(changes) if isinstance(one, Single)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from chassis.errors import Said
@@ -39,10 +40,12 @@ class Known:
     set_documents: dict[str, Document] = field(default_factory=dict)
 
 
-def among(names: Collection[str], most: int = 40) -> Said | str:
-    """What is allowed, shortened where it is a long list."""
+def among(names: Collection[str], most: int = 40, *, like: str = "") -> Said | str:
+    """What is allowed; a long list is shortened, and begins with what is written much like `like`."""
     listed = sorted(names)
     if len(listed) > most:
+        near = get_close_matches(like, listed)
+        listed = [*near, *(name for name in listed if name not in near)]
         return Said("{names} và {n} mã khác", names=", ".join(listed[:most]), n=len(listed) - most)
     return ", ".join(listed) or NONE
 
@@ -52,7 +55,7 @@ ANYWHERE = Said("mọi nơi")
 
 
 def unknown_measure(code: str, names: Collection[str]) -> Said:
-    return Said("không có chỉ số {code} (được dùng: {allowed})", code=code, allowed=among(names))
+    return Said("không có chỉ số {code} (được dùng: {allowed})", code=code, allowed=among(names, like=code))
 
 
 def unknown_set(code: str, names: Collection[str]) -> Said:

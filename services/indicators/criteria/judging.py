@@ -7,7 +7,7 @@ open as long as it could still decide: a share is unmet only where no answer of 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from services.indicators.criteria import catalogue as c
@@ -149,6 +149,26 @@ def _compose(statuses: Sequence[str], needed: int | None) -> Outcome:
 def summarise(statuses: Sequence[str], needed: int | None = None) -> Summary:
     """The status of a sheet. `needed` None: every item is; one unmet item decides, one unknown item leaves it open."""
     return Summary(_compose(statuses, needed).status, statuses.count("met"), len(statuses))
+
+
+def judged(rule: c.Rule) -> bool:
+    """Whether a rule names a level to reach; one that does not is only watched."""
+    match rule:
+        case c.Composed():
+            return any(judged(part) for part in rule.rules)
+        case c.Suspended():
+            return judged(rule.rule)
+        case c.FlagRule():
+            return rule.judged
+        case c.ItemRule():
+            return True
+        case c.RatioRule() | c.CountRule() | c.ChildrenRule():
+            return rule.operator is not None
+
+
+def judged_rows(items: Iterable[c.Item]) -> int:
+    """How many rows name a level to reach: of so many a unit can meet one; the others are only watched."""
+    return sum(judged(item.rule) for item in items)
 
 
 def parts_of(rule: c.Rule) -> Iterator[c.Rule]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -21,18 +21,17 @@ from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
 from chassis.errors import Forbidden
 from chassis.text import has_control
-from chassis.units import VIETNAM, Unit
-from services.indicators.answers import origins
+from chassis.units import Unit
 from services.indicators.calculation import engine
-from services.indicators.calculation.engine import Figure, Ratio, Value
-from services.indicators.calculation.model import columns, figure_of
+from services.indicators.calculation.engine import Ratio, Value
+from services.indicators.calculation.model import columns
 from services.indicators.criteria import catalogue as c
-from services.indicators.criteria.areas import sql_holds
+from services.indicators.interchange.outgoing import Exported, kind_of
 from services.indicators.sources import intake
 from services.indicators.sources.intake import Observed
 
 MAX_VALUES = 50_000
-"""Most data values of one import or export."""
+"""Most data values of one import."""
 DEFAULT = "default"
 PARTS = ("numerator", "denominator")
 Strategy = Literal["CREATE", "UPDATE", "CREATE_AND_UPDATE", "DELETE"]
@@ -57,90 +56,6 @@ def period_in(text: str) -> str | None:
 def period_out(period: str) -> str:
     """Their form of a period of ours."""
     return period.replace("-", "")
-
-
-def kind_of(period: str) -> str:
-    """Whether a period of ours is a year, a quarter or a month."""
-    return "quarter" if "Q" in period else "month" if "-" in period else "year"
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """One figure that goes out."""
-
-    unit: str
-    measure: str
-    figure: Figure
-    at: datetime
-    cause: str
-    document: str = ""
-    """What the figure rests on, where whoever reported it named something; DHIS2 calls it the comment."""
-
-
-_FIGURES = f"""
-    SELECT u.code, i.item_code, i.flag, i.numerator, i.denominator, {{at}} AS at, i.cause FROM unit u {{figures}}
-    WHERE (u.path = :path OR (:below AND u.path LIKE :under)) AND u.level = :level
-      AND {sql_holds("u")}
-      AND u.valid_from <= :day AND (u.valid_to IS NULL OR u.valid_to > :day)
-    ORDER BY u.code, i.item_code LIMIT :most
-"""
-_NOW = sa.text(
-    _FIGURES.format(
-        at="i.changed_at",
-        figures="JOIN item i ON i.unit = u.code || '@' || u.valid_from AND i.set_code = :set_code",
-    )
-)
-_THEN = sa.text(
-    _FIGURES.format(
-        at="i.at",
-        figures="""JOIN LATERAL (
-            SELECT DISTINCT ON (h.item_code) h.item_code, h.flag, h.numerator, h.denominator, h.at, h.cause
-            FROM change h
-            WHERE h.unit = u.code || '@' || u.valid_from AND h.set_code = :set_code AND h.at < :until
-            ORDER BY h.item_code, h.id DESC
-        ) i ON true""",
-    )
-)
-
-
-def measured(rule: c.Rule) -> str | None:
-    """The measure whose figure an item shows; None where it shows what several add up to."""
-    if isinstance(rule, c.Suspended):
-        return measured(rule.rule)
-    return rule.measure if isinstance(rule, c.RatioRule | c.FlagRule | c.CountRule) else None
-
-
-async def export(
-    tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, period: str, *, below: bool, catalogue: c.Catalogue
-) -> list[Exported]:
-    """The figures of a set for a unit (and what lies below it) as they stood at the end of a period, or stand in it.
-
-    A measure that is kept by another kind of period has no figure for this one.
-    """
-    _, end = engine.period_bounds(period)
-    until = datetime.combine(end, time(), VIETNAM).astimezone(UTC)
-    clock = now()
-    asked: dict[str, Any] = {
-        "path": unit.path,
-        "under": f"{unit.path}/%",
-        "below": below,
-        "level": criteria.level,
-        "set_code": criteria.code,
-        "areas": criteria.area.patterns,
-        "day": (min(until, clock).astimezone(VIETNAM)).date(),
-        "most": MAX_VALUES,
-    }
-    rows = await tx.execute(_NOW, asked) if until > clock else await tx.execute(_THEN, {**asked, "until": until})
-    shows = {item.code: code for item in catalogue.rows_of(criteria.code) if (code := measured(item.rule))}
-    found: dict[tuple[str, str], Exported] = {}
-    for row in rows:
-        code = shows.get(row.item_code)
-        figure = figure_of(row.flag, row.numerator, row.denominator)
-        if code is None or figure is None or catalogue.measures[code].period not in (None, kind_of(period)):
-            continue
-        found.setdefault((row.code, code), Exported(row.code, code, figure, row.at, row.cause))
-    documents = await origins.behind(tx, {one.cause for one in found.values()})
-    return [replace(one, document=documents.get(one.cause, "")) for one in found.values()]
 
 
 def data_values(found: Iterable[Exported], period: str) -> list[dict[str, Any]]:

@@ -144,7 +144,8 @@ class Fault:
 class Import:
     """One import as it is kept. `document` is the file itself; counts are of values, not of rows.
 
-    `refusal` says why the file cannot be read at all: a `reason` of layout.FILE_FAULTS and its `params`.
+    `refusal` says why the file cannot be read at all: a `reason` of layout.FILE_FAULTS and its `params`. `cleared`: it
+    came to nothing, and what it held is kept no longer (see `forgetting`).
     """
 
     id: uuid.UUID
@@ -174,6 +175,7 @@ class Import:
     media_type: str
     size: int
     digest: bytes
+    cleared: bool
 
     @property
     def source(self) -> Source:
@@ -186,7 +188,8 @@ _ADD_FAULTS = sa.text("""
         CAST(:reason AS text[]), CAST(:params AS jsonb[]))
 """)
 _IMPORT = """
-    SELECT i.*, d.name, d.media_type, d.size, d.digest FROM import i JOIN evidence_file d ON d.id = i.document
+    SELECT i.*, d.name, d.media_type, d.size, d.digest, octet_length(d.content) = 0 AS cleared
+    FROM import i JOIN evidence_file d ON d.id = i.document
 """
 _ONE = sa.text(f"{_IMPORT} WHERE i.id = :id")
 _LOCK = sa.text("SELECT state FROM import WHERE id = :id FOR NO KEY UPDATE")

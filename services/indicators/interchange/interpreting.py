@@ -75,6 +75,7 @@ class Interpreter:
             "rows": self.rows,
             "unit_column": self._at["unit"],
             "name_column": self._at.get("name"),
+            "day_column": self._at.get("observed_on"),
             "values": self.values,
             "names": {str(row): name for row, name in self.names.items()},
             "faults": sorted(self.faults, key=lambda fault: (fault["row"], fault["column"])),

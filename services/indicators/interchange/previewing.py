@@ -265,8 +265,11 @@ async def _judge(
     right: list[Entry] = []
     for value, entry, verdict in zip(batch, entries, verdicts, strict=True):
         fault = _fault_of(about.upload, head, value, entry, about.known)
+        if not isinstance(verdict, str) and isinstance(entry.read, bool) and not entry.document:
+            # The file is kept with each of its figures, and proves that somebody said so, but not that it is so.
+            verdict = "evidence_missing"
         if fault is None and isinstance(verdict, str):
-            fault = _of_verdict(verdict, value, entry, head["unit_column"])
+            fault = _of_verdict(verdict, value, entry, head)
         if fault is None:
             right.append(entry)
         else:
@@ -322,9 +325,15 @@ def _fault_of(
 _OF_THE_UNIT = ("unknown_unit", "unit_ended", "unit_not_yet", "not_granted")
 
 
-def _of_verdict(verdict: str, value: dict[str, Any], entry: Entry, unit_column: int) -> Fault:
+_OF_THE_DAY = ("from_the_future", "time_malformed")
+
+
+def _of_verdict(verdict: str, value: dict[str, Any], entry: Entry, head: dict[str, Any]) -> Fault:
     reason = verdict if verdict in layout.FAULTS else "refused"
     if reason in _OF_THE_UNIT:
-        return Fault(value["row"], unit_column, "", reason, {"code": entry.unit})
+        return Fault(value["row"], head["unit_column"], "", reason, {"code": entry.unit})
+    if reason in _OF_THE_DAY and entry.day:
+        # The day stands once for all figures of the row.
+        return Fault(value["row"], head["day_column"], "", reason, {})
     params = {"code": entry.unit, **{k: v for k, v in value["value"].items() if k in ("numerator", "denominator")}}
     return Fault(value["row"], value["column"], value["measure"], reason, params)

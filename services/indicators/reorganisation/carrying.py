@@ -305,10 +305,12 @@ async def _write(
     return changed
 
 
-async def put(tx: AsyncSession, one: Carried, last: Link, catalogue: c.Catalogue) -> int:
-    """Write one figure that people accepted, in place of what was carried before."""
+async def put(tx: AsyncSession, one: Carried, last: Link, cause: str, catalogue: c.Catalogue) -> int:
+    """Write one figure that people accepted, in place of what was carried before; `cause` names their decision."""
     held = {f.attribute: f for f in map(fact_of, await tx.execute(_CARRIED, {"keys": [one.successor]}))}
-    return await ledger.record(tx, news_of(held.get(one.measure), carried_fact(one, last)), catalogue)
+    return await ledger.record(
+        tx, news_of(held.get(one.measure), replace(carried_fact(one, last), cause=cause)), catalogue
+    )
 
 
 def _settlement_row(one: Carried, last: Link, unit: Unit) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Owns what people do with figures that could not be carried over: accept what is proposed, or put the question aside.
 
 Entering another figure is an entry like any other (`commands.enter`), after which the question is answered by itself.
+A successor may itself have ended since: its questions stay open, since what is settled for it goes on to what came
+after it like any word said late.
 """
 
 from __future__ import annotations
@@ -8,19 +10,21 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis import audit
+from chassis import audit, units
 from chassis.auth import STAFF, VIEWERS, Principal
 from chassis.db import now
 from chassis.errors import DomainError, Kind, Malformed, NotFound
 from chassis.paging import decode_cursor
 from chassis.units import Unit
 from services.indicators import commands
+from services.indicators.answers.handovers import SETTLED
+from services.indicators.answers.queries import unit_of as unit_of_row
 from services.indicators.calculation.engine import Origin
 from services.indicators.calculation.model import code_of, restore
 from services.indicators.criteria import catalogue as c
@@ -60,7 +64,10 @@ class NothingProposed(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """One figure of a successor that people must settle. `unit` is the key, `path` where the successor lies."""
+    """One figure of a successor that people must settle. `unit` is the key, `path` where the successor lies.
+
+    `ended_on` is the first day without the successor, where it has ended by now.
+    """
 
     id: uuid.UUID
     unit: str
@@ -75,10 +82,11 @@ class Settlement:
     status: str
     document: str
     decided_at: datetime | None
+    ended_on: date | None
 
 
 _COLUMNS = """
-    SELECT s.*, u.name FROM settlement s
+    SELECT s.*, u.name, u.valid_to FROM settlement s
     LEFT JOIN unit u ON u.code = split_part(s.unit, '@', 1) AND u.valid_from = CAST(split_part(s.unit, '@', 2) AS date)
 """
 # Once anybody has said anything of the figure for the new unit, there is nothing left to ask.
@@ -117,7 +125,7 @@ def _settlement(row: Any) -> Settlement:
     return Settlement(
         row.id, row.unit, row.name or code_of(row.unit), row.path, row.measure, row.change_set, row.effective_on,
         row.reason, row.parts, restore(row.state, row.numerator, row.denominator), row.status, row.document,
-        row.decided_at,
+        row.decided_at, row.valid_to if row.valid_to is not None and row.valid_to <= units.today() else None,
     )  # fmt: skip
 
 
@@ -132,6 +140,56 @@ def place_of(after: str | None) -> Place | None:
         return (str(cursor[0]), str(cursor[1]), uuid.UUID(str(cursor[2]))) if cursor else None
     except ValueError as error:
         raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
+
+
+_GENERATION = sa.text("""
+    SELECT * FROM unit WHERE code = :code AND (CAST(:since AS date) IS NULL OR valid_from = :since)
+    ORDER BY valid_from DESC LIMIT 1
+""")
+_ONWARD = sa.text("""
+    WITH RECURSIVE onward AS (
+        SELECT s.predecessor AS start, s.successor AS key FROM succession s
+        WHERE s.predecessor = ANY(CAST(:keys AS text[]))
+        UNION
+        SELECT o.start, s.successor FROM onward o JOIN succession s ON s.predecessor = o.key
+    )
+    SELECT o.start, u.* FROM onward o
+    JOIN unit u ON u.code = split_part(o.key, '@', 1) AND u.valid_from = CAST(split_part(o.key, '@', 2) AS date)
+    WHERE u.valid_to IS NULL OR u.valid_to > :day ORDER BY o.start, u.code
+""")
+
+
+async def place(tx: AsyncSession, code: str) -> Unit:
+    """The unit a code names today, or named last; raises UnknownUnit."""
+    return await units.find(tx, code) or await _generation(tx, code, None)
+
+
+async def unit_of(tx: AsyncSession, found: Settlement) -> Unit:
+    """The unit whose figure is to be settled, also where it has ended or its code names another one today."""
+    return await _generation(tx, code_of(found.unit), date.fromisoformat(found.unit.partition("@")[2]))
+
+
+async def _generation(tx: AsyncSession, code: str, since: date | None) -> Unit:
+    row = (await tx.execute(_GENERATION, {"code": code, "since": since})).first()
+    if row is None:
+        raise units.UnknownUnit(unit=code[:40])
+    return unit_of_row(row)
+
+
+async def onward(tx: AsyncSession, ended: Collection[str]) -> dict[str, list[Unit]]:
+    """The units of today that came after each of some ended ones (by key), through all reorganisations since."""
+    found: dict[str, list[Unit]] = {}
+    if ended:
+        for row in await tx.execute(_ONWARD, {"keys": sorted(ended), "day": units.today()}):
+            found.setdefault(row.start, []).append(unit_of_row(row))
+    return found
+
+
+def speaks_at(unit: Unit) -> datetime:
+    """The instant of a figure that is entered for a unit now: of one that has ended, its last one."""
+    if unit.valid_to is None or unit.valid_to > units.today():
+        return now()
+    return datetime.combine(unit.valid_to, time.min, units.VIETNAM) - timedelta(microseconds=1)
 
 
 async def waiting(
@@ -199,7 +257,7 @@ async def accept(tx: AsyncSession, me: Principal, settlement: uuid.UUID, documen
     origin: Origin = "staff" if measure is None or "staff" in measure.prefer else "partner"
     carried = Carried(found.unit, found.measure, found.proposal, "", givers, "", origin)
     last = Link(found.change_set, "", found.unit, found.effective_on, "", None, {}, "", 0, 0, "")
-    await carrying.put(tx, carried, last, catalogue)
+    await carrying.put(tx, carried, last, f"{SETTLED}{found.id}", catalogue)
     await _decide(tx, me, found, "accepted", document)
 
 

@@ -23,6 +23,7 @@ from services.indicators.answers.live import Live
 from services.indicators.calculation.engine import Ratio, Value
 from services.indicators.calculation.model import Change
 from services.indicators.criteria import library
+from services.indicators.routes.speaking import Lang, spoken
 from services.indicators.shapes import entries, reasons, schemas
 from services.indicators.shapes.words import cause_words
 from services.indicators.sources import evidence
@@ -35,7 +36,6 @@ KnownAt = Annotated[
     str | None, Query(max_length=40, description="Leave out what was recorded after this date or instant.")
 ]
 Code = Annotated[str | None, Query(max_length=40)]
-Lang = Annotated[Literal["vi", "en"], Query(description="Language of titles.")]
 
 
 @api.get("/units", response_model=schemas.UnitsOut)
@@ -105,13 +105,14 @@ async def get_overview(
     responses={200: {"model": schemas.SourcedSheetOut | schemas.SheetOut}},
 )
 async def get_sheet(
-    tx: Tx,
+    request: Request,
     response: Response,
+    tx: Tx,
     code: str,
     set_code: str,
     as_of: AsOf = None,
     known_at: KnownAt = None,
-    lang: Lang = "vi",
+    lang: Lang = None,
     sources: Annotated[bool, Query(description="Also who says each value, and by which document.")] = False,
 ) -> schemas.SheetOut | Response:
     """How a unit stands with a set, now or on another day: unit, set, overlays, suspensions and facts of that day.
@@ -120,47 +121,54 @@ async def get_sheet(
     many below them, is what the `log` of changes says had been computed by then.
     """
     criteria = queries.criteria_set(library.catalogue(), set_code)
+    locale = spoken(request, response, lang)
     if not as_of and not known_at:
         sheet = await queries.sheet(tx, code, criteria)
         if not sources:
-            return schemas.sheet_out(sheet, lang)
-        return _sourced(schemas.sourced_out(sheet, lang, await asking.sources(tx, sheet)))
+            return schemas.sheet_out(sheet, locale)
+        return _sourced(schemas.sourced_out(sheet, locale, await asking.sources(tx, sheet)), response)
     past = await asking.past(tx, code, set_code, as_of, known_at)
     response.headers["xaso-answered-from"] = past.basis
     if not sources:
-        return schemas.sheet_out(past.sheet, lang)
+        return schemas.sheet_out(past.sheet, locale)
     named = await asking.sources(tx, past.sheet, as_of, known_at)
-    return _sourced(schemas.sourced_out(past.sheet, lang, named), {"xaso-answered-from": past.basis})
+    return _sourced(schemas.sourced_out(past.sheet, locale, named), response)
 
 
-def _sourced(sheet: schemas.SourcedSheetOut, headers: dict[str, str] | None = None) -> Response:
+def _sourced(sheet: schemas.SourcedSheetOut, told: Response) -> Response:
     """Written by itself: the sheet without sources, which is asked for all the time, is then checked as one model."""
-    return Response(sheet.model_dump_json(), media_type="application/json", headers=headers)
+    return Response(sheet.model_dump_json(), media_type="application/json", headers=dict(told.headers))
 
 
 @api.get("/units/{code}/sets/{set_code}/items/{item_code}/explanation", response_model=reasons.ExplanationOut)
 async def get_explanation(
+    request: Request,
+    response: Response,
     tx: Tx,
     me: MaybeMe,
     code: str,
     set_code: str,
     item_code: str,
+    as_of: AsOf = None,
+    known_at: KnownAt = None,
     limit: Limit = 100,
     after: After = None,
-    lang: Lang = "vi",
+    lang: Lang = None,
 ) -> reasons.ExplanationOut:
     """What the figure of an item rests on: the rule, figures, sources, and the events or documents behind them.
+
+    Now or on another day, as for a sheet; of another day without what had been withdrawn by then.
 
     Everybody sees figures, kinds of sources, times and numbers of documents; ids of things, single households and
     notes are for those who look after the unit.
     """
-    catalogue = library.catalogue()
-    criteria = queries.criteria_set(catalogue, set_code)
-    sheet = await queries.sheet(tx, code, criteria)
-    item = asking.row_of(sheet, item_code)
-    ids = asking.sees_ids(me, sheet.unit)
-    found = await asking.explain(tx, sheet, item, limit, after, ids=ids)
-    return reasons.explanation_out(found, catalogue, lang, asking.cursor_after(found))
+    of = await asking.found(tx, code, set_code, as_of, known_at)
+    if of.basis:
+        response.headers["xaso-answered-from"] = of.basis
+    item = asking.row_of(of.sheet, item_code)
+    ids = asking.sees_ids(me, of.sheet.unit)
+    found = await asking.explain(tx, of, item, limit, after, ids=ids)
+    return reasons.explanation_out(found, of.catalogue, spoken(request, response, lang), asking.cursor_after(found))
 
 
 def _event(change: Change, words: str | None) -> bytes:

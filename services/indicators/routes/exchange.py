@@ -16,7 +16,7 @@ from chassis.text import Line, Paragraph
 from chassis.web import ApiRouter, Me, MiB, Tx, keep_changes
 from services.indicators.answers import queries
 from services.indicators.criteria import library
-from services.indicators.interchange import dhis2
+from services.indicators.interchange import dhis2, outgoing
 from services.indicators.interchange.dhis2 import Strategy, Summary
 from services.indicators.shapes import schemas
 from services.indicators.sources import evidence
@@ -118,14 +118,14 @@ async def get_data_value_set(
     org_unit_id_scheme: Annotated[Scheme, Query(alias="orgUnitIdScheme")] = "code",
     data_element_id_scheme: Annotated[Scheme, Query(alias="dataElementIdScheme")] = "code",
 ) -> dict[str, Any]:
-    """Figures of a set as DHIS2's data value set (identifiers are codes), at the end of a period or as they stand."""
+    """Figures of a set as DHIS2's data value set (identifiers are codes) for a period, whenever they were said."""
     catalogue = library.catalogue()
     criteria = queries.criteria_set(catalogue, data_set)
     ours = dhis2.period_in(period)
     if ours is None:
         raise Malformed(field="period", message_="Kỳ phải có dạng 2026, 2026Q4 hoặc 202611.")
-    unit = await units.get(tx, org_unit)
-    found = await dhis2.export(tx, unit, criteria, ours, below=children, catalogue=catalogue)
+    unit = await units.get(tx, org_unit, outgoing.last_day(ours))
+    found = await outgoing.export(tx, unit, criteria, ours, below=children, catalogue=catalogue)
     return {
         "dataSet": criteria.code,
         "period": dhis2.period_out(ours),

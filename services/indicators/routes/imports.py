@@ -24,8 +24,8 @@ from services.indicators.criteria import library
 from services.indicators.interchange import importing, offering, previewing, reading, underway, undoing
 from services.indicators.interchange.importing import Import
 from services.indicators.interchange.underway import Progress
-from services.indicators.routes.api import Lang
 from services.indicators.routes.exchange import UnitCode
+from services.indicators.routes.speaking import Lang, spoken
 from services.indicators.settings import Settings
 from services.indicators.views.imports import RUNNING, fault_view, refusal_words
 
@@ -73,6 +73,7 @@ class ImportOut(BaseModel):
     same_as: uuid.UUID | None = Field(description="An earlier import of the very same file.")
     document: str = Field(description="Where the file can be had.")
     digest: str = Field(description="SHA-256 of the file.")
+    cleared: bool = Field(description="It came to nothing, and what the file held is kept no longer.")
     created_by: str
     created_at: datetime
     applied_by: str | None
@@ -142,13 +143,13 @@ class ApplyIn(BaseModel):
     )
 
 
-async def _out(tx: Tx, one: Import, lang: str = "vi") -> ImportOut:
+async def _out(tx: Tx, one: Import, locale: str) -> ImportOut:
     progress, refusal = None, None
     if one.state in RUNNING:
         told = await underway.progress(tx, one.id)
         progress = ProgressOut(done=told.done, total=told.total, stopping=told.stop)
     if one.refusal is not None:
-        refusal = RefusalOut(reason=one.refusal["reason"], detail=refusal_words(one, translator(lang)))
+        refusal = RefusalOut(reason=one.refusal["reason"], detail=refusal_words(one, translator(locale)))
     twin = await importing.same_file(tx, one) if one.state == "previewed" else None
     return ImportOut(
         id=one.id,
@@ -169,6 +170,7 @@ async def _out(tx: Tx, one: Import, lang: str = "vi") -> ImportOut:
         same_as=twin.id if twin is not None else None,
         document=f"/indicators/documents/{one.document}",
         digest=one.digest.hex(),
+        cleared=one.cleared,
         created_by=one.created_by,
         created_at=one.created_at,
         applied_by=one.applied_by,
@@ -185,6 +187,7 @@ _TAKEN: dict[int | str, dict[str, Any]] = {
 
 @imports.post("/imports", status_code=201, response_model=ImportOut, responses=_TAKEN, max_body=26 * MiB)
 async def create_import(
+    request: Request,
     response: Response,
     tx: Tx,
     me: Me,
@@ -205,12 +208,19 @@ async def create_import(
     response.headers["location"] = f"/indicators/api/v1/imports/{made}"
     if state == "reading":
         response.status_code = 202
-    return await _out(tx, await importing.get(tx, me, made))
+    return await _out(tx, await importing.get(tx, me, made), spoken(request, response))
 
 
 @imports.get("/imports", response_model=ImportsOut)
 async def list_imports(
-    tx: Tx, me: Me, unit: UnitCode, limit: Limit = 50, after: After = None, lang: Lang = "vi"
+    request: Request,
+    response: Response,
+    tx: Tx,
+    me: Me,
+    unit: UnitCode,
+    limit: Limit = 50,
+    after: After = None,
+    lang: Lang = None,
 ) -> ImportsOut:
     """Imports for a unit and everything below it, newest first; for its staff."""
     here = await units.get(tx, unit)
@@ -222,13 +232,16 @@ async def list_imports(
         raise Malformed(field="after", message_="Vị trí trang không đọc được.") from error
     found = await importing.listed(tx, here, limit=limit, before=before)
     page = page_of(found, limit, key=lambda one: (str(one.id),))
-    return ImportsOut(items=[await _out(tx, one, lang) for one in page.items], next=page.next)
+    locale = spoken(request, response, lang)
+    return ImportsOut(items=[await _out(tx, one, locale) for one in page.items], next=page.next)
 
 
 @imports.get("/imports/{import_id}", response_model=ImportOut)
-async def get_import(tx: Tx, me: Me, import_id: uuid.UUID, lang: Lang = "vi") -> ImportOut:
+async def get_import(
+    request: Request, response: Response, tx: Tx, me: Me, import_id: uuid.UUID, lang: Lang = None
+) -> ImportOut:
     """How an import stands, and how far one under way is."""
-    return await _out(tx, await importing.get(tx, me, import_id), lang)
+    return await _out(tx, await importing.get(tx, me, import_id), spoken(request, response, lang))
 
 
 def _number(after: str | None) -> int:
@@ -241,16 +254,24 @@ def _number(after: str | None) -> int:
 
 @imports.get("/imports/{import_id}/faults", response_model=FaultsOut)
 async def list_faults(
-    tx: Tx, me: Me, import_id: uuid.UUID, limit: Limit = 100, after: After = None, lang: Lang = "vi"
+    request: Request,
+    response: Response,
+    tx: Tx,
+    me: Me,
+    import_id: uuid.UUID,
+    limit: Limit = 100,
+    after: After = None,
+    lang: Lang = None,
 ) -> FaultsOut:
     """What is wrong with the file, in its order: the cell, the reason, what is allowed there."""
     one = await importing.get(tx, me, import_id)
     page = page_of(
         await importing.faults(tx, one.id, limit=limit, after=_number(after)), limit, key=lambda row: (row.number,)
     )
+    locale = spoken(request, response, lang)
     items = []
     for row in page.items:
-        words = fault_view(row, library.catalogue(), lang, translator(lang))
+        words = fault_view(row, library.catalogue(), locale, translator(locale))
         items.append(
             FaultOut(
                 cell=row.cell,
@@ -309,11 +330,13 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 
 
 @imports.post("/imports/{import_id}/apply", response_model=ImportOut, responses=_ACCEPTED)
-async def apply_import(tx: Tx, me: Me, import_id: uuid.UUID, body: ApplyIn, response: Response) -> ImportOut:
+async def apply_import(
+    request: Request, response: Response, tx: Tx, me: Me, import_id: uuid.UUID, body: ApplyIn
+) -> ImportOut:
     """Make the values of a preview count, all or none of them, or those that are right."""
     if await importing.confirm(tx, me, import_id, body.mode, library.catalogue()) == "queued":
         response.status_code = 202
-    return await _out(tx, await importing.get(tx, me, import_id))
+    return await _out(tx, await importing.get(tx, me, import_id), spoken(request, response))
 
 
 _STOPPING: dict[int | str, dict[str, Any]] = {
@@ -322,19 +345,19 @@ _STOPPING: dict[int | str, dict[str, Any]] = {
 
 
 @imports.post("/imports/{import_id}/discard", response_model=ImportOut, responses=_STOPPING)
-async def discard_import(tx: Tx, me: Me, import_id: uuid.UUID, response: Response) -> ImportOut:
+async def discard_import(request: Request, response: Response, tx: Tx, me: Me, import_id: uuid.UUID) -> ImportOut:
     """Put a preview aside, also while its file is still being read."""
     if await previewing.put_aside(tx, me, import_id) == "reading":
         response.status_code = 202
-    return await _out(tx, await importing.get(tx, me, import_id))
+    return await _out(tx, await importing.get(tx, me, import_id), spoken(request, response))
 
 
 @imports.post("/imports/{import_id}/undo", response_model=ImportOut, responses=_ACCEPTED)
-async def undo_import(tx: Tx, me: Me, import_id: uuid.UUID, response: Response) -> ImportOut:
+async def undo_import(request: Request, response: Response, tx: Tx, me: Me, import_id: uuid.UUID) -> ImportOut:
     """Take back what an import set, unless something newer replaced it."""
     if await undoing.request(tx, me, import_id, library.catalogue()) == "undoing":
         response.status_code = 202
-    return await _out(tx, await importing.get(tx, me, import_id))
+    return await _out(tx, await importing.get(tx, me, import_id), spoken(request, response))
 
 
 @imports.get("/imports/{import_id}/progress", response_class=StreamingResponse, responses=server_events.DOCUMENTED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import Query
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, Field
 
 from chassis import units
@@ -14,7 +14,7 @@ from chassis.errors import Invalid
 from chassis.i18n import translator
 from chassis.paging import After, Limit, decode_cursor, encode_cursor
 from chassis.web import ApiRouter, Me, Tx
-from services.indicators.routes.api import Lang
+from services.indicators.routes.speaking import Lang, spoken
 from services.indicators.sources import intake, rejections
 from services.indicators.sources.rejections import DAYS, KEPT_DAYS, Line
 
@@ -55,13 +55,15 @@ class UnitMissing(Invalid):
 
 @refusals.get("/rejections", response_model=RefusalsOut)
 async def list_rejections(
+    request: Request,
+    response: Response,
     tx: Tx,
     me: Me,
     unit: Annotated[str | None, Query(max_length=40, description="Only of its province; staff must name one.")] = None,
     days: Annotated[int, Query(ge=1, le=KEPT_DAYS)] = DAYS,
     limit: Limit = 100,
     after: After = None,
-    lang: Lang = "vi",
+    lang: Lang = None,
 ) -> RefusalsOut:
     """Observations that were refused in the last days, by source and reason.
 
@@ -83,15 +85,16 @@ async def list_rejections(
     if cursor:
         found = [line for line in found if line.place > tuple(map(str, cursor))]
     following = encode_cursor(found[limit - 1].place) if len(found) > limit else None
-    return RefusalsOut(items=[_out(line, lang) for line in found[:limit]], next=following)
+    locale = spoken(request, response, lang)
+    return RefusalsOut(items=[_out(line, locale) for line in found[:limit]], next=following)
 
 
-def _out(line: Line, lang: str) -> RefusedOut:
+def _out(line: Line, locale: str) -> RefusedOut:
     return RefusedOut(
         source=line.source,
         way=line.way,
         reason=line.reason,
-        detail=translator(lang)(line.words),
+        detail=translator(locale)(line.words),
         count=line.count,
         more=line.more,
         last_at=line.last_at,

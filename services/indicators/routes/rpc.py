@@ -15,6 +15,7 @@ from chassis import rpc, units
 from chassis.auth import Principal
 from chassis.db import is_transient
 from chassis.errors import Malformed
+from chassis.i18n import Locale, translator
 from chassis.text import has_control
 from services.indicators.answers import asof, queries
 from services.indicators.answers.live import Live
@@ -140,9 +141,7 @@ class ObservationService(stubs.ObservationServiceServicer):
             accepted=receipt.accepted,
             duplicate=receipt.duplicate,
             rejected=rejected,
-            rejections=[
-                pb.Rejection(id=r.id, reason=r.reason, detail=REASONS[r.reason][1]) for r in receipt.rejections
-            ],
+            rejections=[pb.Rejection(id=r.id, reason=r.reason, detail=_detail(r.reason)) for r in receipt.rejections],
         )
 
     async def SubmitStream(
@@ -170,6 +169,11 @@ class ObservationService(stubs.ObservationServiceServicer):
             yield answer
 
 
+def _detail(reason: str) -> str:
+    """Why an observation is refused, in the language of the call."""
+    return translator(rpc.locale())(REASONS[reason][1])
+
+
 def _opened(first: pb.SubmitStreamRequest | None) -> str:
     """The name of the stream the first message opens; raises StreamUnopened."""
     name = first.open.stream if first is not None and first.WhichOneof("message") == "open" else ""
@@ -190,7 +194,7 @@ def _stream_rejection(items: Sequence[pb.StreamItem], rejection: intake.Rejectio
         position=items[rejection.at].position,
         id=rejection.id,
         reason=rejection.reason,
-        detail=REASONS[rejection.reason][1],
+        detail=_detail(rejection.reason),
     )
 
 
@@ -233,11 +237,11 @@ class ComplianceService(stubs.ComplianceServiceServicer):
             status=sheet.status,
             met=sheet.met,
             total=sheet.total,
-            items=[_item(row, sheet.rolled_up) for row in sheet.rows],
+            items=[_item(row, sheet.rolled_up, rpc.locale()) for row in sheet.rows],
         )
 
     async def WhatIf(self, request: pb.WhatIfRequest, _context: Any) -> pb.WhatIfResponse:
-        return await rpc_inquiries.what_if(rpc.tx(), rpc.me(), request)
+        return await rpc_inquiries.what_if(rpc.tx(), rpc.me(), request, rpc.locale())
 
     async def History(self, request: pb.HistoryRequest, _context: Any) -> pb.HistoryResponse:
         return await rpc_inquiries.row_history(rpc.tx(), request)
@@ -261,11 +265,11 @@ class ComplianceService(stubs.ComplianceServiceServicer):
                 yield _told(change)
 
 
-def _item(row: queries.Row, rolled_up: bool) -> pb.Item:
+def _item(row: queries.Row, rolled_up: bool, locale: Locale) -> pb.Item:
     target = None if rolled_up else target_out(row.item.rule)
     item = pb.Item(
         code=row.item.code,
-        title=row.item.title.vi,
+        title=row.item.title.in_(locale),
         status=row.status,
         value=value_of(row.figure),
         target=target.text if target else "",

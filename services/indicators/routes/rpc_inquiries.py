@@ -10,6 +10,7 @@ from xaso.indicators.v1 import indicators_pb2 as pb
 
 from chassis.auth import Principal
 from chassis.errors import Invalid, Malformed
+from chassis.i18n import Locale
 from chassis.units import VIETNAM
 from services.indicators.answers import asking, history, queries, whatif
 from services.indicators.answers.needs import Entity, Need
@@ -25,7 +26,7 @@ LARGEST_PAGE = 200
 DEFAULT_PAGE = 50
 
 
-async def what_if(tx: AsyncSession, me: Principal, request: pb.WhatIfRequest) -> pb.WhatIfResponse:
+async def what_if(tx: AsyncSession, me: Principal, request: pb.WhatIfRequest, locale: Locale) -> pb.WhatIfResponse:
     """The sheet as it would be; raises what cannot be with its place, as `changes.0.measure`."""
     # The same rules as for JSON say what a question may be.
     body = supposing.SupposeIn.model_validate(
@@ -43,7 +44,7 @@ async def what_if(tx: AsyncSession, me: Principal, request: pb.WhatIfRequest) ->
         set=criteria.code,
         before=_summary(found.before),
         after=_summary(found.after),
-        items=[_row(row, catalogue, ids) for row in found.rows],
+        items=[_row(row, catalogue, locale, ids) for row in found.rows],
     )
 
 
@@ -97,36 +98,36 @@ def _side(outcome: Outcome, rule: c.Rule) -> pb.SupposedSide:
     )
 
 
-def _row(row: whatif.Row, catalogue: c.Catalogue, ids: bool) -> pb.SupposedItem:
+def _row(row: whatif.Row, catalogue: c.Catalogue, locale: Locale, ids: bool) -> pb.SupposedItem:
     return pb.SupposedItem(
         code=row.item.code,
-        title=row.item.title.vi,
+        title=row.item.title.in_(locale),
         before=_side(row.before, row.item.rule),
         after=_side(row.after, row.rule),
         changed=row.before != row.after or row.rule != row.item.rule,
-        least=_least(row.least, row.needs, catalogue, ids),
+        least=_least(row.least, row.needs, catalogue, locale, ids),
     )
 
 
-def _least(found: Least, needs: tuple[Need, ...], catalogue: c.Catalogue, ids: bool) -> pb.Least:
+def _least(found: Least, needs: tuple[Need, ...], catalogue: c.Catalogue, locale: Locale, ids: bool) -> pb.Least:
     return pb.Least(
         status=found.status,
         reachable=found.reachable,
         exact=found.exact,
         effort=found.effort,
-        steps=[_step(need, catalogue, ids) for need in needs or tuple(Need(step) for step in found.steps)],
+        steps=[_step(need, catalogue, locale, ids) for need in needs or tuple(Need(step) for step in found.steps)],
         missing=found.missing,
     )
 
 
-def _step(need: Need, catalogue: c.Catalogue, ids: bool) -> pb.LeastStep:
+def _step(need: Need, catalogue: c.Catalogue, locale: Locale, ids: bool) -> pb.LeastStep:
     step = need.step
     title, unit = supposing.step_titles(step, catalogue)
     found = pb.LeastStep(
         kind=step.kind,
-        title=title.vi,
+        title=title.in_(locale),
         more=step.more,
-        unit_of_measure=unit.vi,
+        unit_of_measure=unit.in_(locale),
         becomes=value_of(step.becomes),
         candidates=[_candidate(one) for one in (need.entities if ids else ())],
         candidates_total=need.total,
@@ -135,7 +136,7 @@ def _step(need: Need, catalogue: c.Catalogue, ids: bool) -> pb.LeastStep:
             pb.NearUnit(unit=near.unit.code, name=near.unit.name, effort=near.least.effort, missing=near.least.missing)
             for near in need.nearest
         ],
-        inner=_least(need.inner, (), catalogue, ids) if need.inner is not None else None,
+        inner=_least(need.inner, (), catalogue, locale, ids) if need.inner is not None else None,
     )
     if step.kind in ("children", "item"):
         set_code, _, item_code = step.subject.partition("/")

@@ -30,7 +30,7 @@ from services.indicators.shapes.schemas import (
 class SourceOut(BaseModel):
     """The event, observation or document behind a fact."""
 
-    kind: Literal["event", "observation", "document", "succession"]
+    kind: Literal["event", "observation", "document", "succession", "settlement"]
     type: str
     id: str
     service: str = Field(description="The service or client that said it.")
@@ -38,6 +38,10 @@ class SourceOut(BaseModel):
     sequence: int
     note: str = Field(description="What an observation or document says of its origin.")
     file: str | None = Field(default=None, description="The document kept with it, under /indicators/documents/.")
+    former_units: list[str] = Field(
+        default_factory=list, description="Names of the former units a figure came over from; `note` says by what."
+    )
+    settled_at: datetime | None = Field(default=None, description="When staff accepted a figure of former units.")
 
 
 class FactOut(BaseModel):
@@ -69,7 +73,7 @@ def fact_out(evidence: Evidence) -> FactOut:
 
 def _source_out(evidence: Evidence) -> SourceOut:
     return SourceOut(
-        kind=evidence.kind,  # type: ignore[arg-type]  # pydantic checks that it is one of the four.
+        kind=evidence.kind,  # type: ignore[arg-type]  # pydantic checks that it is one of the five.
         type=evidence.type,
         id=evidence.id,
         service=evidence.fact.source,
@@ -77,6 +81,8 @@ def _source_out(evidence: Evidence) -> SourceOut:
         sequence=evidence.fact.sequence,
         note=" · ".join(part for part in (evidence.source, evidence.note) if part),
         file=evidence.file or None,
+        former_units=list(evidence.former),
+        settled_at=evidence.settled_at,
     )
 
 

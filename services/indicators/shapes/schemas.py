@@ -104,9 +104,13 @@ class OriginOut(BaseModel):
     kind: Literal["counted", "event", "partner", "staff", "below", "units"] = Field(
         description="`below`: figures of the units below added up; `units`: units below that meet another row."
     )
-    source: str = Field(description="Who says it; empty for units below.")
+    source: str = Field(
+        description="Who says it; empty for units below. Of figures of former units: `succession` where a rule carried "
+        "them over, `settlement` where staff accepted them."
+    )
     document: str = Field(description="The document, list or system it names; empty where it names none.")
     observed_at: datetime | None
+    former_units: list[str] = Field(default_factory=list, description="Names of the units a figure came over from.")
 
 
 class ItemOut(BaseModel):
@@ -156,7 +160,13 @@ def sourced_out(sheet: Sheet, locale: str, sources: Mapping[str, Sequence[Origin
         SourcedItemOut(
             **dict(one),
             sources=[
-                OriginOut(kind=source.klass, source=source.source, document=source.document, observed_at=source.at)  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
+                OriginOut(
+                    kind=source.klass,  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
+                    source=source.source,
+                    document=source.document,
+                    observed_at=source.at,
+                    former_units=list(source.former),
+                )
                 for source in sources.get(one.code, ())
             ],
         )

@@ -47,7 +47,7 @@ class NewThingsIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kind: Code = Field(description="What they are, as attributes name it: household, person, product, camera …")
     count: Annotated[int, Field(ge=1, le=newcomers.MOST, strict=True)]
-    unit: Code | None = Field(default=None, description="Where they are: the unit asked about, or a village of it.")
+    unit: Code | None = Field(default=None, description="Where they are: the unit asked about, or one below it.")
     attributes: list[NewAttributeIn] = Field(min_length=1, max_length=20)
 
 

@@ -15,12 +15,14 @@ CAUSES: dict[str, tuple[str, str]] = {
     "Camera": ("trạng thái camera", "the state of a camera"),
     "Product": ("thông tin sản phẩm", "a product"),
     "Listing": ("nơi bán trực tuyến của sản phẩm", "an online listing"),
+    "StaffMember": ("danh sách cán bộ xã, thôn", "the register of staff"),
     "DigitalTeam": ("hoạt động của tổ công nghệ số", "the digital team"),
     "Observation": ("số liệu đơn vị khác gửi đến", "figures a partner reported"),
     "observation": ("số liệu đơn vị khác gửi đến", "figures a partner reported"),
     "document": ("số liệu cán bộ nhập kèm bằng chứng", "a figure entered by staff with evidence"),
     "undo": ("hoàn tác một lần nhập tệp", "an import that was undone"),
     "succession": ("số liệu chuyển từ đơn vị cũ", "figures carried over from a former unit"),
+    "settlement": ("số liệu của đơn vị cũ, cán bộ đã xác nhận", "a figure of a former unit that staff confirmed"),
     "units": ("đơn vị hành chính được nhập hoặc thay đổi", "units that were entered or changed"),
     "suspension": ("quyết định tạm hoãn", "an order of suspension"),
     "calendar": ("sang kỳ mới", "a new period"),
@@ -42,8 +44,11 @@ def cause_words(cause: str, locale: str) -> str:
     return OTHER[1] if locale == "en" else OTHER[0]
 
 
-def lacks(sheet: Sheet, catalogue: c.Catalogue, locale: str, _: Callable[[str], str]) -> list[str]:
-    """The unmet items in the order of the set: the short name, and how many more where that can be said."""
+def lacks(sheet: Sheet, counted: Callable[[c.Item], str], locale: str, _: Callable[[str], str]) -> list[str]:
+    """The unmet items in the order of the set: the short name, and how many more where that can be said.
+
+    `counted` says what an item counts: households, or communes.
+    """
     found = []
     for row in sheet.rows:
         if row.status != "unmet":
@@ -51,9 +56,7 @@ def lacks(sheet: Sheet, catalogue: c.Catalogue, locale: str, _: Callable[[str], 
         short = row.item.short.in_(locale)
         number = more(row.item, row.figure)
         if number:
-            measure = catalogue.measures[row.item.measures[0]]
-            unit = measure.unit_of_measure.in_(locale)
-            found.append(_("{what} (thêm {n} {unit})").format(what=short, n=number, unit=unit))
+            found.append(_("{what} (thêm {n} {unit})").format(what=short, n=number, unit=counted(row.item)))
         else:
             found.append(short)
     return found

@@ -45,6 +45,13 @@ class UnknownDocument(NotFound):
     message: ClassVar[str] = "Không có tài liệu này."
 
 
+class DocumentCleared(NotFound):
+    """An imported file that came to nothing and was kept long enough."""
+
+    code: ClassVar[str] = "document_cleared"
+    message: ClassVar[str] = "Nội dung tệp này đã được xóa vì hết thời hạn lưu."
+
+
 @dataclass(frozen=True, slots=True)
 class Clean:
     """A document ready to be kept."""
@@ -199,8 +206,11 @@ async def get(tx: AsyncSession, me: Principal, document: uuid.UUID) -> Document:
 
 
 async def content(tx: AsyncSession, document: uuid.UUID) -> bytes:
-    """What a document holds; the caller has checked who may see it."""
-    return bytes((await tx.execute(_CONTENT, {"id": document})).scalar_one())
+    """What a document holds; the caller has checked who may see it. Raises DocumentCleared."""
+    held = bytes((await tx.execute(_CONTENT, {"id": document})).scalar_one())
+    if not held:
+        raise DocumentCleared
+    return held
 
 
 def root(cause: str) -> str:

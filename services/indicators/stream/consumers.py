@@ -110,13 +110,38 @@ def link_from(message: identity.UnitSucceeded) -> Link:
 
 @on(identity.DigitalTeamRegistered, identity.DigitalTeamActivityLogged, identity.DigitalTeamDissolved)
 def digital_team(message: identity.DigitalTeamRegistered, event: Envelope) -> list[Fact]:
-    """288.3: a team is registered, and in which years it logged activity. A dissolved team no longer counts."""
+    """288.3: a team is registered, and in which years it logged activity. A dissolved team no longer counts.
+
+    In communes: classes in digital skills of the year (12.1), which were held also where the team ended since. Which
+    class is which does not matter there, so they are numbered.
+    """
     team = message.team
     dissolved = bool(team.dissolved_on)
     facts = [fact_from(event, "team.standing", team.id, team.unit, "dissolved" if dissolved else "registered")]
     for year, count in team.activities_by_year.items():
         state = "logged" if count > 0 and not dissolved else "none"
         facts.append(fact_from(event, "team.activity", f"{team.id}@{year}", team.unit, state, period=str(year)))
+    for year, count in team.classes_by_year.items():
+        names = (f"{team.id}@{year}#{number}" for number in range(1, count + 1))
+        facts += [fact_from(event, "team.skill_class", name, team.unit, "held", period=str(year)) for name in names]
+    return facts
+
+
+@on(identity.StaffMemberChanged)
+def staff_member(message: identity.StaffMemberChanged, event: Envelope) -> list[Fact]:
+    """3.1 and 5.2 of the smart commune: staff with a public contact, and staff who use a smartphone with Internet.
+
+    3.1 asks for the officials of the authority: whoever serves the commune itself; 5.2 for those of its villages, too.
+    Where nobody of a commune was asked, nothing is said; where somebody was, who was not counts as not using one.
+    """
+    member = message.member
+    facts = []
+    if member.level == "commune":
+        contact = "listed" if member.contact_public else "unlisted"
+        facts.append(fact_from(event, "staff.contact", member.id, member.unit, contact, gone=not member.serving))
+    asked = member.serving and bool(member.mobile_internet)
+    answer = member.mobile_internet or "unasked"
+    facts.append(fact_from(event, "staff.smartphone", member.id, member.unit, answer, gone=not asked))
     return facts
 
 

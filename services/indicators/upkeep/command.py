@@ -173,8 +173,7 @@ async def _show(given: argparse.Namespace, settings: MakeSettings) -> int:
         rule = changes.sentence(words.view(item.rule))
         sys.stdout.write(f"\n{item.code}  {item.title.in_(given.lang)}\n    {rule}  [{' '.join(item.feeds)}]\n")
     for overlay in catalogue.overlays_of(criteria.code):
-        told = differing.Difference("added", "overlay", overlay.code, "", None, overlay)
-        sys.stdout.write(f"\n{changes.Words(catalogue, given.lang, _).line(told)}\n")
+        sys.stdout.write(f"\n{changes.Words(catalogue, given.lang, _).standing(overlay)}\n")
     return 0
 
 

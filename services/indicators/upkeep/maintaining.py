@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chassis.auth import Principal
@@ -15,7 +15,7 @@ from services.indicators.calculation import applying
 from services.indicators.calculation.applying import Applied, NameDiffers, UnknownDocument
 from services.indicators.criteria import editions
 from services.indicators.criteria.documents import MAX_CHARS, Document
-from services.indicators.routes.api import Lang
+from services.indicators.routes.speaking import Lang, spoken
 from services.indicators.views import changes
 
 maintaining = ApiRouter(prefix="/api/v1", tags=["criteria"])
@@ -75,8 +75,8 @@ def _edition(row: Any, me: Principal | None) -> EditionOut:
     )
 
 
-def _applied(found: Applied, lang: str) -> AppliedOut:
-    words = changes.Words(found.catalogue, lang, translator(lang))
+def _applied(found: Applied, locale: str) -> AppliedOut:
+    words = changes.Words(found.catalogue, locale, translator(locale))
     return AppliedOut(
         kind=found.kind,
         name=found.code,
@@ -110,12 +110,14 @@ async def _in_force(tx: Tx, name: str) -> Document:
 
 @maintaining.put("/criteria/{name}", response_model=AppliedOut, max_body=2 * MiB)
 async def put_document(
+    request: Request,
+    response: Response,
     tx: Tx,
     me: Me,
     name: str,
     body: DocumentIn,
     check: Annotated[bool, Query(description="Only check, and say what would change.")] = False,
-    lang: Lang = "vi",
+    lang: Lang = None,
 ) -> AppliedOut:
     """Bring a document into force: overlays by administrators of their unit, the rest by an operator's client.
 
@@ -126,18 +128,20 @@ async def put_document(
         raise NameDiffers(said=document.code, asked=name[:60])
     await applying.may(tx, me, document)
     if check:
-        return _applied(await applying.preview(tx, document), lang)
+        return _applied(await applying.preview(tx, document), spoken(request, response, lang))
     found = await applying.apply(tx, document, me.subject)
     if found.version:
         await applying.audited(tx, me, found, "applied")
-    return _applied(found, lang)
+    return _applied(found, spoken(request, response, lang))
 
 
 @maintaining.delete("/criteria/{name}", response_model=AppliedOut)
-async def withdraw_document(tx: Tx, me: Me, name: str, lang: Lang = "vi") -> AppliedOut:
+async def withdraw_document(
+    request: Request, response: Response, tx: Tx, me: Me, name: str, lang: Lang = None
+) -> AppliedOut:
     """Take an applied document out of force; where one of that name ships, that one counts again."""
     document = await _in_force(tx, name)
     await applying.may(tx, me, document)
     found = await applying.withdraw(tx, document.kind, name, me.subject)
     await applying.audited(tx, me, found, "withdrawn")
-    return _applied(found, lang)
+    return _applied(found, spoken(request, response, lang))

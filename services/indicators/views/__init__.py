@@ -1,5 +1,6 @@
 """Owns what the pages show: sentences, bars, lines and maps made from sheets, children and explanations."""
 
+from services.indicators.views.choosing import EntryChoices
 from services.indicators.views.courses import CourseView, history_csv
 from services.indicators.views.definitions import SetLine, SetView, set_lines
 from services.indicators.views.explanations import EvidenceView, ExplanationView, LeastView
@@ -27,6 +28,7 @@ __all__ = [
     "STATUS_WORDS",
     "Cell",
     "CourseView",
+    "EntryChoices",
     "EvidenceView",
     "ExplanationView",
     "LeastView",

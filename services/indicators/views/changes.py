@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from chassis.i18n import fmt_date
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.differing import Difference
 from services.indicators.views.rules import RuleView, RuleWords
@@ -12,7 +13,8 @@ from services.indicators.views.wording import Translate
 
 def sentence(view: RuleView) -> str:
     """A rule in one line."""
-    text = " ".join(part for part in (view.head, view.asked, view.link) if part)
+    asked = " ".join(part for part in (view.asked, view.link) if part)
+    text = ": ".join(part for part in (view.head, asked) if part)
     if view.cases:
         text += " (" + "; ".join(f"{state}: {asked}" for state, asked in view.cases) + ")"
     if view.parts:
@@ -49,6 +51,12 @@ class Words:
         head = heads[difference.what, difference.kind].format(name=name)
         detail = self._detail(difference)
         return f"{head}: {detail}" if detail else head
+
+    def standing(self, overlay: c.Overlay) -> str:
+        """An overlay that is there, in one line: whose it is, since when, and what it does."""
+        head = self.translate("Điều chỉnh của địa phương {name} (đơn vị {unit}, từ {day})")
+        day = fmt_date(overlay.valid_from, self.locale)
+        return f"{head.format(name=overlay.code, unit=overlay.unit, day=day)}: {self._overlay(overlay)}"
 
     def _detail(self, difference: Difference) -> str:
         before, after = difference.before, difference.after

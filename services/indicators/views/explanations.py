@@ -20,10 +20,19 @@ from services.indicators.shapes.words import cause_words
 from services.indicators.views.rules import compared, judged, target_words
 from services.indicators.views.sheets import measure_of
 from services.indicators.views.things import thing_href, thing_name
-from services.indicators.views.wording import STATE_WORDS, Translate, address, figure_words, source_words
+from services.indicators.views.wording import (
+    STATE_WORDS,
+    Translate,
+    address,
+    figure_words,
+    handed_over_words,
+    source_words,
+)
 
 OPEN_DEPTH = 2
 """Steps of the tree that stand open when the page comes."""
+CAME = ("succession", "settlement")
+"""Kinds of evidence of figures that came from former units; the cause of the first is an inner name."""
 
 WHY_WORDS = {
     "only": "được tính, vì là nguồn duy nhất",
@@ -49,6 +58,8 @@ class EvidenceView:
     value: str
     source: str
     at: datetime
+    over: str = ""
+    """How a figure of former units came to be one of this unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +81,10 @@ class Reason:
 
 
 class ReasonWords:
-    """Puts nodes of the tree into words."""
+    """Puts nodes of the tree into words; with `as_of` its links lead to that day."""
 
-    def __init__(self, catalogue: c.Catalogue, locale: str, _: Translate) -> None:
+    def __init__(self, catalogue: c.Catalogue, locale: str, _: Translate, as_of: str | None = None) -> None:
+        self._as_of = as_of
         self._catalogue = catalogue
         self._locale = locale
         self._ = _
@@ -183,9 +195,15 @@ class ReasonWords:
             "observation": self._("Quan sát"),
             "document": self._("Tài liệu"),
             "succession": self._("Chuyển từ đơn vị cũ"),
+            "settlement": self._("Cán bộ xác nhận"),
         }
         head = f"{title}: {self._value(evidence.fact.value, '')}" if title else words[evidence.kind]
-        told = cause_words(evidence.fact.cause, self._locale) if evidence.kind in ("event", "succession") else ""
+        if evidence.kind in CAME:
+            over = self.handed_over(evidence)
+            shown = f"{evidence.type} {evidence.id}" if evidence.id and evidence.kind == "settlement" else ""
+            note = " · ".join(part for part in (over if title else "", evidence.fact.period) if part)
+            return Reason(head if title else over or head, note=note, id=shown)
+        told = cause_words(evidence.fact.cause, self._locale) if evidence.kind == "event" else ""
         note = " · ".join(part for part in (told, evidence.source, evidence.note, evidence.fact.period) if part)
         thing = evidence.fact.entity.partition("/")[2] or evidence.fact.entity
         return Reason(
@@ -196,20 +214,25 @@ class ReasonWords:
             id=f"{evidence.type} {evidence.id}" if evidence.id else "",
         )
 
+    def handed_over(self, evidence: Evidence) -> str:
+        """How a figure of former units came to be one of this unit; empty for any other figure."""
+        return handed_over_words(evidence.former, evidence.source, evidence.settled_at, self._locale, self._)
+
     def _unit(self, node: Node) -> Reason:
         unit = node.unit
         if unit is None:
             return Reason("")
         if node.pair is None:
             text = self._value(node.figure, node.measure) or self._("chưa có số liệu")
-            return Reason(unit.name, text=text, href=f"/indicators/units/{unit.code}")
+            here = f"/indicators/units/{unit.code}"
+            return Reason(unit.name, text=text, href=address(here, as_of=self._as_of) if self._as_of else here)
         return Reason(unit.name, text=self._value(node.figure, ""), href=self._row_href(node))
 
-    @staticmethod
-    def _row_href(node: Node) -> str:
+    def _row_href(self, node: Node) -> str:
         if node.unit is None or node.pair is None:
             return ""
-        return address(f"/indicators/units/{node.unit.code}/items/{node.pair[1]}", set=node.pair[0])
+        here = f"/indicators/units/{node.unit.code}/items/{node.pair[1]}"
+        return address(here, set=node.pair[0], as_of=self._as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,10 +305,13 @@ class LeastView:
 
 
 class ExplanationView:
-    """Why an item stands as it does, in words."""
+    """Why an item stands as it does, or stood `as_of` a day, in words."""
 
-    def __init__(self, found: Explanation, catalogue: c.Catalogue, locale: str, _: Translate) -> None:
+    def __init__(
+        self, found: Explanation, catalogue: c.Catalogue, locale: str, _: Translate, *, as_of: str | None = None
+    ) -> None:
         self.found = found
+        self._as_of = as_of
         self.item = found.row.item
         self.title = self.item.title.in_(locale)
         self.status = found.row.status
@@ -301,7 +327,7 @@ class ExplanationView:
             (one.title.in_(locale), address(here, measure=one.code)) for one in own if "staff" in one.prefer
         ]
         """Figures of the row that staff may enter, and where."""
-        self._words = ReasonWords(catalogue, locale, _)
+        self._words = ReasonWords(catalogue, locale, _, as_of)
         self.reasons = self._words.reason(found.tree).parts
         self.facts = [self._fact(evidence, catalogue, locale, _) for evidence in found.evidence]
         self.children = [self._child(line, locale, _) for line in found.children]
@@ -316,13 +342,16 @@ class ExplanationView:
         else:
             value = figure_words(fact.value, measure, locale, _)
         klass = "event" if evidence.kind == "event" else "partner" if evidence.kind == "observation" else "staff"
-        source = source_words(klass, fact.source, _)
-        return EvidenceView(evidence, name.in_(locale), value, source, fact.observed_at)
+        source = source_words(klass, "settlement" if evidence.kind == "settlement" else fact.source, _)
+        over = self._words.handed_over(evidence)
+        return EvidenceView(evidence, name.in_(locale), value, source, fact.observed_at, over)
 
-    def _child(self, line: Line, locale: str, _: Translate) -> tuple[Unit, str, str]:
+    def _child(self, line: Line, locale: str, _: Translate) -> tuple[Unit, str, str, str]:
+        here = f"/indicators/units/{line.unit.code}/items/{self.item.code}"
+        href = address(here, set=self.found.sheet.criteria.code, as_of=self._as_of)
         status, figure = line.cells.get(self.item.code, ("no_data", None))
-        known = None if judged(self.item.rule) else line.told(self.item.code)
-        if known is not None and line.unit.level != self.found.sheet.criteria.level:
-            words = _("{n}/{total} có số liệu")
-            return line.unit, status, words.format(n=known.numerator, total=known.denominator)
-        return line.unit, status, figure_words(figure, None, locale, _)
+        if not judged(self.item.rule) and line.unit.level != self.found.sheet.criteria.level:
+            known = line.told(self.item.code)
+            words = _("{n}/{total} có số liệu").format(n=known.numerator, total=known.denominator) if known else ""
+            return line.unit, href, status, words
+        return line.unit, href, status, figure_words(figure, None, locale, _)

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from services.indicators.criteria import catalogue as c
 from services.indicators.views.wording import FEED_WORDS, Translate
 
-SERVICES = {"petition": "P", "loudspeaker": "M", "camera": "M", "digital_team": "I", "product": "E"}
+SERVICES = {
+    "petition": "P",
+    "loudspeaker": "M",
+    "camera": "M",
+    "digital_team": "I",
+    "staff": "I",
+    "skill_class": "I",
+    "product": "E",
+}
 """The service, as the criteria files name it, that tells of a kind of entity."""
 OURS = ("M", "P", "E", "I")
 """Services of the platform: what they know comes by itself, and nobody should wait for what they do not know."""

@@ -10,7 +10,7 @@ from chassis.units import Unit
 from services.indicators.answers.queries import Standing, UnitStandings
 from services.indicators.criteria import catalogue as c
 from services.indicators.views import geometry
-from services.indicators.views.overviews import place
+from services.indicators.views.overviews import asked_of, place
 from services.indicators.views.rules import judged
 from services.indicators.views.wording import STATUS_WORDS, Translate, many
 
@@ -115,9 +115,10 @@ class MapView:
         own = one.unit.level == self._set.level
         look = standing.status if own else _look(standing)
         counted = _("chỉ tiêu") if own else many(self._set.level, self._locale, _)
-        text = f"{standing.met}/{standing.total}" if standing.total and self._judged else ""
+        of = asked_of(one.unit, self._set) if own else standing.total if self._judged else 0
+        text = f"{standing.met}/{of}" if standing.total and of else ""
         known = self._told.get(one.unit.code, 0)
-        if own and not self._judged and known:
+        if own and not of and known:
             # What is only watched is known in part: "no data" would hide it.
             look, text, counted = "measured", f"{known}/{standing.total}", _("chỉ tiêu có số liệu")
         words = self._look_words(look)

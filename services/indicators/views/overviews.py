@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from chassis import units
 from chassis.i18n import fmt_number
 from chassis.units import LEVELS, Unit
-from services.indicators.answers.queries import Line, Near, Sheet, Standing
+from services.indicators.answers.queries import Line, Near, Sheet, Standing, rows_for
 from services.indicators.calculation.engine import Ratio
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.judging import judged_rows
 from services.indicators.shapes.words import joined
 from services.indicators.views.rules import judged
 from services.indicators.views.wording import LEVEL_WORDS, Translate, address, many, short_figure
@@ -33,7 +35,10 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """One unit of the matrix; `known` counts the rows of its own sheet of which something is known."""
+    """One unit of the matrix; `known` counts the rows of its own sheet of which something is known.
+
+    `met` counts of `of`: the rows that name a level, or above the set's level all units; 0 where nothing is judged.
+    """
 
     unit: Unit
     href: str
@@ -41,6 +46,7 @@ class MatrixRow:
     total: int
     cells: list[Cell]
     known: int | None = None
+    of: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,17 @@ def set_choices(
         own = criteria.level == unit.level
         counted = _("chỉ tiêu") if own else many(criteria.level, locale, _)
         result = f"{fmt_number(standing.met, locale)}/{fmt_number(standing.total, locale)} {counted}"
-        asks = any(judged(item.rule) for item in criteria.items)
+        of, rows = standing.total, rows_for(criteria, unit, units.today())
+        asks = any(judged(item.rule) for item in rows)
+        if own:
+            of = judged_rows(rows)
+            if asks and of < len(rows):
+                counted = _("chỉ tiêu có mức yêu cầu")
+            result = f"{fmt_number(standing.met, locale)}/{fmt_number(of, locale)} {counted}"
         if own and not asks:
             result = _("theo dõi {n} chỉ tiêu").format(n=standing.total)
+        elif not asks:
+            result = _("theo dõi ở {n} {level}").format(n=fmt_number(standing.total, locale), level=counted)
         found.append(
             SetChoice(
                 code=code,
@@ -105,7 +119,7 @@ def set_choices(
                 number=criteria.legal_basis.number,
                 result=result if standing.total else _("chưa có {level} nào").format(level=counted),
                 met=standing.met,
-                total=standing.total,
+                total=of,
                 href=address(f"/indicators/units/{unit.code}/{page_of}", set=code)
                 if page_of
                 else place(unit, criteria),
@@ -116,6 +130,11 @@ def set_choices(
             )
         )
     return sorted(found, key=lambda one: (one.auxiliary, not one.own))
+
+
+def asked_of(unit: Unit, criteria: c.CriteriaSet) -> int:
+    """How many rows of a unit's own sheet name a level today; the others are only watched."""
+    return judged_rows(rows_for(criteria, unit, units.today()))
 
 
 class Overview:
@@ -131,6 +150,7 @@ class Overview:
         self.shorts = [item.short.in_(locale) for item in self.items]
         self.judged = any(judged(item.rule) for item in self.items)
         self.rows = [self._row(line, locale, _) for line in lines]
+        self.asks = self.judged or any(row.of for row in self.rows)
         self.near = [self._near(one, locale, _) for one in near]
         self.sentence = self._sentence(_, locale)
 
@@ -157,7 +177,9 @@ class Overview:
                 text = f"{counted.numerator}/{counted.denominator}" if isinstance(counted, Ratio) else ""
             href = address(f"/indicators/units/{line.unit.code}/items/{item.code}", set=self.set.code)
             cells.append(Cell(item.code, status, text, short, href, told=not own and not judged(item.rule)))
-        return MatrixRow(line.unit, place(line.unit, self.set), line.met, line.total, cells, known if own else None)
+        of = asked_of(line.unit, self.set) if own else line.total if self.judged else 0
+        href = place(line.unit, self.set)
+        return MatrixRow(line.unit, href, line.met, line.total, cells, known if own else None, of)
 
     def _near(self, one: Near, locale: str, _: Translate) -> NearView:
         parts = []
@@ -167,4 +189,4 @@ class Overview:
             parts.append(_("{what} (thêm {n})").format(what=short, n=fmt_number(number, locale)) if number else short)
         unit = one.line.unit
         above = one.above if unit.parent != self.unit.code else ""
-        return NearView(unit, above, place(unit, self.set), one.line.met, one.line.total, joined(parts, _, 3))
+        return NearView(unit, above, place(unit, self.set), one.line.met, asked_of(unit, self.set), joined(parts, _, 3))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from chassis.i18n import fmt_number
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.judging import judged as judged
 from services.indicators.views.wording import Translate, many
 
 
@@ -180,18 +181,3 @@ class RuleWords:
                 target=_share(rule.operator, _asked(rule, self.locale), level, self.translate)
             )
         return RuleView("", asked, href=href, link=link, notes=tuple(notes))
-
-
-def judged(rule: c.Rule) -> bool:
-    """Whether a rule names a level to reach; one that does not is only watched."""
-    match rule:
-        case c.Composed():
-            return any(judged(part) for part in rule.rules)
-        case c.Suspended():
-            return judged(rule.rule)
-        case c.FlagRule():
-            return rule.judged
-        case c.ItemRule():
-            return True
-        case c.RatioRule() | c.CountRule() | c.ChildrenRule():
-            return rule.operator is not None

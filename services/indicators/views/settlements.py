@@ -30,6 +30,8 @@ class SettlementView:
     entry_href: str
     split: str
     """Which former units were split, and among whom; empty where all of them went over whole."""
+    left_out: str
+    """The former units of whose part the proposed number knows nothing; empty where it counts all, or is no number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,14 @@ def _view(
         parts,
         address(f"/indicators/units/{code}/entry", measure=one.measure) if measure is not None else "",
         _split(one, names, heirs, _),
+        _left_out(one, names),
     )
+
+
+def _left_out(one: Settlement, names: dict[str, str]) -> str:
+    if one.proposal is None or isinstance(one.proposal, bool | str):
+        return ""
+    return ", ".join(names.get(part["unit"], code_of(part["unit"])) for part in one.parts if part["given"] is None)
 
 
 def _part(part: dict[str, Any], measure: c.Measure | None, locale: str, _: Translate) -> str:

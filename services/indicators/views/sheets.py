@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +12,7 @@ from services.indicators.answers.queries import Row, Sheet, more
 from services.indicators.calculation.engine import Ratio
 from services.indicators.calculation.model import Change
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.judging import judged_rows
 from services.indicators.shapes.words import cause_words, joined, lacks, unknown
 from services.indicators.views.grouping import grouped
 from services.indicators.views.rules import compared, judged, target_words
@@ -72,8 +73,11 @@ class SheetView:
         self.missing_only = missing_only
         self.judged = any(judged(row.item.rule) for row in sheet.rows)
         self.known = sum(row.status != "no_data" for row in sheet.rows)
-        self.missing_count = sum(row.status in ("unmet", "no_data") for row in sheet.rows)
-        shown = [row for row in sheet.rows if not missing_only or row.status in ("unmet", "no_data")]
+        self.of = judged_rows(row.item for row in sheet.rows)
+        """Of how many rows some can be met: the others are only watched."""
+        lacking = [row for row in sheet.rows if self._lacks(row)]
+        self.missing_count = len(lacking)
+        shown = lacking if missing_only else sheet.rows
         self.rows = [self._row(row, catalogue, locale, _) for row in shown]
         self.groups = grouped(sheet.criteria, ((one.row.item, one) for one in self.rows), locale, _)
         self.sentence, self.rest = self._sentence(catalogue, locale, _)
@@ -86,10 +90,9 @@ class SheetView:
             names = {"unit": sheet.unit.name, "known": self.known, "total": len(sheet.rows)}
             words = _("{unit} có số liệu cho {known}/{total} chỉ tiêu theo dõi.").format(**names)
             return words, _("Văn bản không nêu mức nên không chấm đạt hay chưa đạt.")
-        sentence = _("{unit} đạt {met}/{total} chỉ tiêu.").format(
-            unit=sheet.unit.name, met=sheet.met, total=sheet.total
-        )
-        lacking, silent = lacks(sheet, catalogue, locale, _), unknown(sheet, locale, _)
+        sentence = met_words(sheet.unit.name, sheet.met, self.of, len(sheet.rows) - self.of, _)
+        lacking = lacks(sheet, lambda item: counted_words(item, catalogue, locale, _), locale, _)
+        silent = unknown(replace(sheet, rows=tuple(row for row in sheet.rows if self._lacks(row))), locale, _)
         rest = []
         if sheet.status == "met":
             rest.append(_("Đủ điều kiện đề nghị công nhận {set}.").format(set=self.set_title))
@@ -102,6 +105,10 @@ class SheetView:
             if count:
                 rest.append(words.format(n=count))
         return sentence, " ".join(rest)
+
+    def _lacks(self, row: Row) -> bool:
+        """Whether something of a row is missing; where rows are judged, of one that is only watched nothing is."""
+        return row.status in ("unmet", "no_data") and (judged(row.item.rule) or not self.judged)
 
     def _counted_sentence(self, locale: str, _: Translate) -> str:
         sheet, level = self.sheet, self.sheet.criteria.level
@@ -140,7 +147,7 @@ class SheetView:
             target=float(target * 100) if target is not None else None,
             text=figure_words(row.figure, measure, locale, _),
             asked=self._asked(inner, target, locale, _) if judged(inner) else "",
-            note=self._note(row, measure, locale, _),
+            note=self._note(row, catalogue, locale, _),
             because=self._because(row.cause, locale),
             trend=self._trends.get(row.item.code, []),
             trend_words=self._trend_words(row.item.code, locale, _),
@@ -181,12 +188,20 @@ class SheetView:
         return _("90 ngày qua: từ {first}% đến {last}%").format(first=first, last=last)
 
     @staticmethod
-    def _note(row: Row, measure: c.Measure | None, locale: str, _: Translate) -> str:
+    def _note(row: Row, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
         number = more(row.item, row.figure) if row.status == "unmet" else None
-        if not number or measure is None:
+        unit = counted_words(row.item, catalogue, locale, _) if number else ""
+        if not number or not unit:
             return ""
-        unit = measure.unit_of_measure.in_(locale)
         return _("Thêm {n} {unit} nữa là đạt").format(n=fmt_number(number, locale), unit=unit)
+
+
+def met_words(unit: str, met: int, of: int, watched: int, _: Translate) -> str:
+    """How many of the rows that name a level a unit meets, and how many are only watched."""
+    if not watched:
+        return _("{unit} đạt {met}/{total} chỉ tiêu.").format(unit=unit, met=met, total=of)
+    words = _("{unit} đạt {met}/{of} chỉ tiêu có mức yêu cầu, {watched} chỉ tiêu chỉ theo dõi.")
+    return words.format(unit=unit, met=met, of=of, watched=watched)
 
 
 def judged_rule(item: c.Item) -> c.Rule:
@@ -198,6 +213,15 @@ def measure_of(item: c.Item, catalogue: c.Catalogue) -> c.Measure | None:
     """The measure whose figure a row shows; None where it rests on several, or is one of a former catalogue."""
     rule = judged_rule(item)
     return catalogue.measures.get(rule.measure) if isinstance(rule, NUMBERED) else None
+
+
+def counted_words(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:
+    """What the row counts, for several: households, communes; empty where a former catalogue knew it."""
+    rule = judged_rule(item)
+    if isinstance(rule, c.ChildrenRule):
+        return many(catalogue.sets[rule.set_code].level, locale, _) if rule.set_code in catalogue.sets else ""
+    measure = measure_of(item, catalogue)
+    return measure.unit_of_measure.in_(locale) if measure else ""
 
 
 def local_words(item: c.Item, catalogue: c.Catalogue, locale: str, _: Translate) -> str:

@@ -11,6 +11,7 @@ from services.indicators.answers.needs import state_of
 from services.indicators.answers.whatif import Row, Supposed
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria.figures import Ratio, Value
+from services.indicators.criteria.judging import judged_rows
 from services.indicators.criteria.least import Step
 from services.indicators.views.rules import RuleWords, judged, target_words
 from services.indicators.views.things import thing_href, thing_name
@@ -79,15 +80,22 @@ class SupposedView:
         self._words = RuleWords(catalogue, locale, _)
         self.found = found
         self.asked = asked
-        names = {"unit": found.unit.name, "met": found.before.met, "total": found.before.total}
-        if self.asked:
-            self.sentence = _("{unit} hiện đạt {met}/{total} chỉ tiêu; nếu như vậy sẽ đạt {then}/{total}.").format(
-                then=found.after.met, **names
-            )
-        else:
-            self.sentence = _("{unit} hiện đạt {met}/{total} chỉ tiêu.").format(**names)
+        self.sentence = self._sentence(found)
         self.rows = [self._row(row) for row in found.rows if self._shown(row)]
         self.least = self._fill(found)
+
+    def _sentence(self, found: Supposed) -> str:
+        """How many rows that name a level are met, and would be."""
+        _, of = self._translate, judged_rows(row.item for row in found.rows)
+        names = {"unit": found.unit.name, "met": found.before.met, "total": of}
+        if self.asked:
+            words = _("{unit} hiện đạt {met}/{total} chỉ tiêu; nếu như vậy sẽ đạt {then}/{total}.")
+            if of < len(found.rows):
+                words = _("{unit} hiện đạt {met}/{total} chỉ tiêu có mức yêu cầu; nếu như vậy sẽ đạt {then}/{total}.")
+            return words.format(then=found.after.met, **names)
+        if of < len(found.rows):
+            return _("{unit} hiện đạt {met}/{total} chỉ tiêu có mức yêu cầu.").format(**names)
+        return _("{unit} hiện đạt {met}/{total} chỉ tiêu.").format(**names)
 
     @staticmethod
     def _shown(row: Row) -> bool:

@@ -12,6 +12,7 @@ from services.indicators.criteria import catalogue as c
 from services.indicators.interchange.workbooks import Cell, Table, clock
 from services.indicators.interchange.workbooks import spelled as spelled
 from services.indicators.shapes.words import cause_words
+from services.indicators.views.overviews import asked_of
 from services.indicators.views.rules import judged, target_words
 from services.indicators.views.sheets import halted_words, local_words, measure_of
 from services.indicators.views.wording import STATUS_WORDS, Translate, figure_words, origin_words, short_figure
@@ -44,7 +45,7 @@ def sheet_table(
         said = [row.item.code, row.item.title.in_(locale), _(STATUS_WORDS[row.status])]
         said.append(figure_words(row.figure, None if sheet.rolled_up else measure_of(row.item, catalogue), locale, _))
         origins = sources.get(row.item.code, ())
-        who = "; ".join(dict.fromkeys(origin_words(one.klass, one.source, _) for one in origins))
+        who = "; ".join(dict.fromkeys(origin_words(one.klass, one.source, _, one.former) for one in origins))
         by = "; ".join(dict.fromkeys(one.document for one in origins if one.document))
         local = local_words(row.item, catalogue, locale, _)
         halted = "" if sheet.rolled_up else halted_words(row, catalogue, orders, locale, _)
@@ -60,7 +61,7 @@ def children_table(
 
     Units of the set's own level have their status per item, in words; those above it two columns per item, how many
     units meet it and of how many. A row that is only watched has its figure there, or of how many units one is known.
-    Where there is nothing to judge, the cells are empty.
+    Where there is nothing to judge, the cells are empty. A unit's own rows are counted as far as they name a level.
     """
     above = any(line.unit.level != criteria.level for line in lines)
     head = [_("Mã đơn vị"), _("Đơn vị"), _("Đạt"), _("Tổng")]
@@ -79,5 +80,9 @@ def children_table(
                 cells.append(short_figure(figure, locale, _))
             else:
                 cells.append(_(STATUS_WORDS[status]) if line.total else None)
-        rows.append([line.unit.code, line.unit.name, line.met, line.total, *cells])
+        met: list[Cell] = [line.met, line.total]
+        if line.unit.level == criteria.level:
+            of = asked_of(line.unit, criteria)
+            met = [line.met, of] if of else [None, None]
+        rows.append([line.unit.code, line.unit.name, *met, *cells])
     return Table(criteria.code, head, rows)

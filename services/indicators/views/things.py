@@ -9,6 +9,7 @@ PAGES = {
     ("media", "loudspeaker"): "/media/loudspeakers/",
     ("media", "camera"): "/media/cameras/",
     ("petitions", "petition"): "/petitions/inbox/",
+    ("identity", "team"): "/identity/teams/",
 }
 """Which service tells of which kind of thing, and where it shows one. Names stand there, not here."""
 
@@ -23,5 +24,5 @@ def thing_href(attribute: str, source: str, entity: str) -> str:
     page = PAGES.get((source, attribute.partition(".")[0]))
     if page is None or "/" in entity:
         return ""
-    # What a loudspeaker did in a month is told under its id and the month.
+    # What a loudspeaker did in a month is told under its id and the month; of a team and its classes likewise.
     return page + quote(entity.partition("@")[0], safe="")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from urllib.parse import urlencode
 
-from chassis.i18n import fmt_number, fmt_percent
+from chassis.i18n import fmt_datetime, fmt_number, fmt_percent
 from services.indicators.calculation.engine import Figure, Ratio
 from services.indicators.criteria import catalogue as c
 
@@ -77,6 +78,8 @@ KIND_WORDS = {
     "digital_team": "tổ công nghệ số",
     "petition": "phản ánh",
     "area": "phần địa bàn",
+    "staff": "cán bộ",
+    "skill_class": "lớp",
 }
 """What single things are, by the kind their attributes name."""
 STATE_WORDS = {
@@ -96,6 +99,12 @@ STATE_WORDS = {
     "key_listed": "nông sản chủ lực, đang bán trực tuyến",
     "key_unlisted": "nông sản chủ lực, chưa bán trực tuyến",
     "other": "không tính",
+    "listed": "có liên lạc công khai",
+    "unlisted": "chưa có liên lạc công khai",
+    "yes": "có dùng",
+    "no": "không dùng",
+    "unasked": "chưa được hỏi",
+    "held": "đã mở",
 }
 """States of facts, in words."""
 
@@ -105,6 +114,7 @@ SERVICE_WORDS = {
     "media": "Truyền thanh & camera",
     "identity": "Con người",
     "succession": "Đơn vị cũ",
+    "settlement": "Cán bộ xác nhận số liệu của đơn vị cũ",
 }
 
 
@@ -117,8 +127,26 @@ def source_words(klass: str, source: str, _: Translate) -> str:
     return _("Đối tác {name}").format(name=source)
 
 
-def origin_words(klass: str, source: str, _: Translate) -> str:
+def handed_over_words(
+    former: Sequence[str], document: str, settled_at: datetime | None, locale: str, _: Translate
+) -> str:
+    """How a figure of former units came to be one of this unit; empty for any other figure."""
+    units = ", ".join(former)
+    if settled_at is not None:
+        said = _("Cán bộ xác nhận {at}").format(at=fmt_datetime(settled_at, locale))
+    elif units:
+        said, units = _("Chuyển từ {units}").format(units=units), ""
+    else:
+        return ""
+    if document:
+        said += " " + _("theo {document}").format(document=document)
+    return f"{said} ({_('số liệu của {units}').format(units=units)})" if units else said
+
+
+def origin_words(klass: str, source: str, _: Translate, former: Sequence[str] = ()) -> str:
     """Where a value comes from, in words; see `origins.Origin`."""
+    if source == "succession" and former:
+        return _("Chuyển từ {units}").format(units=", ".join(former))
     if klass == "units":
         return _("Tổng hợp từ các đơn vị bên dưới")
     if klass == "below":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -15,7 +16,7 @@ from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
 from chassis.errors import DomainError, NotFound
 from chassis.text import Line, Paragraph
-from chassis.units import Unit
+from chassis.units import Unit, today
 from chassis.web import Me, MiB, Page, PageRouter, Tx
 from services.indicators import commands, views
 from services.indicators.calculation.engine import Ratio, Value
@@ -23,7 +24,7 @@ from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
 from services.indicators.sources import evidence
 from services.indicators.sources.intake import ObservationRejected, Observed, unit_then
-from services.indicators.web.shell import TEMPLATES, chosen_set, unit_path
+from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -45,17 +46,32 @@ class Entry(BaseModel):
     document: Line(400, 0) = ""  # type: ignore[valid-type]  # Line makes a type.
 
 
-async def _entry_page(page: Page, tx: AsyncSession, unit: Unit, measure_code: str | None, **more: Any) -> Response:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which figures a reader looks for among those that may be entered."""
+
+    set_code: str = ""
+    words: str = ""
+
+
+async def _entry_page(
+    page: Page, tx: AsyncSession, unit: Unit, measure_code: str | None, wanted: Wanted = Wanted(), **more: Any
+) -> Response:
     criteria_set = chosen_set(None, unit)
     catalogue = library.catalogue()
     measure = catalogue.measures.get(measure_code) if measure_code else None
-    open_measures = [m for m in catalogue.measures.values() if "staff" in m.prefer and m.level == unit.level]
+    choices = views.EntryChoices(catalogue, unit, today(), page.locale, page._) if measure is None else None
+    known = choices is not None and any(one.code == wanted.set_code for one in choices.sets)
+    chosen = wanted.set_code if known else ""
     return page.render(
         "entry.html",
         title=page._("Nhập số liệu kèm bằng chứng"),
         unit=unit,
         measure=measure,
-        measures=[(m.code, m.title.in_(page.locale)) for m in open_measures],
+        choices=choices,
+        chosen=chosen,
+        words=wanted.words,
+        shown=choices.filtered(chosen, wanted.words) if choices is not None else [],
         unit_of_measure=measure.unit_of_measure.in_(page.locale) if measure else "",
         states=[(code, said.in_(page.locale)) for code, said in zip(measure.states, measure.state_titles, strict=True)]
         if measure
@@ -71,14 +87,20 @@ async def _entry_page(page: Page, tx: AsyncSession, unit: Unit, measure_code: st
 
 @pages.get("/units/{code}/entry")
 async def entry_form(
-    page: Page, tx: Tx, me: Me, code: str, measure: Annotated[str | None, Query(max_length=80)] = None
+    page: Page,
+    tx: Tx,
+    me: Me,
+    code: str,
+    measure: Annotated[str | None, Query(max_length=80)] = None,
+    set_code: SetParam = None,
+    q: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
-    """First the measure is chosen, then its figure and what proves it are asked for."""
+    """First the measure is chosen, set by set, then its figure and what proves it are asked for."""
     unit = await unit_then(tx, me, code, now())
     me.require(STAFF, unit.path)
     if measure and measure not in library.catalogue().measures:
         raise NotFound
-    return await _entry_page(page, tx, unit, measure)
+    return await _entry_page(page, tx, unit, measure, Wanted(set_code or "", q))
 
 
 @pages.post("/units/{code}/entry", max_body=11 * MiB)

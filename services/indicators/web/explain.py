@@ -12,10 +12,10 @@ from chassis.auth import STAFF
 from chassis.paging import After
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
-from services.indicators.answers import asking, history, needs, queries
+from services.indicators.answers import asking, history, needs
 from services.indicators.calculation.model import UnknownItem
 from services.indicators.criteria import library
-from services.indicators.web.shell import TEMPLATES, SetParam, set_of, unit_path
+from services.indicators.web.shell import TEMPLATES, SetParam, as_of_words, set_of, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -27,42 +27,51 @@ MOST_LINES = 20_000
 """Changes in one table to take home."""
 
 
+AsOf = Annotated[str | None, Query(max_length=40)]
+
+
 @pages.get("/units/{code}/items/{item_code}")
 async def explain(
-    page: Page, tx: Tx, me: MaybeMe, code: str, item_code: str, set_code: SetParam = None, after: After = None
+    page: Page,
+    tx: Tx,
+    me: MaybeMe,
+    code: str,
+    item_code: str,
+    set_code: SetParam = None,
+    as_of: AsOf = None,
+    after: After = None,
 ) -> Response:
-    """Why an item stands as it does. Ids of things and single facts are for those who look after the unit."""
-    catalogue = library.catalogue()
-    criteria_set = await set_of(tx, set_code, code)
-    sheet = await queries.sheet(tx, code, criteria_set)
+    """Why an item stands as it does, or stood. Ids of things and single facts are for those who look after the unit."""
+    criteria_set = await set_of(tx, set_code, code, as_of)
+    of = await asking.found(tx, code, criteria_set.code, as_of)
+    sheet, catalogue = of.sheet, of.catalogue
     item = asking.row_of(sheet, item_code)
     ids = asking.sees_ids(me, sheet.unit)
-    found = await asking.explain(tx, sheet, item, FACTS, after, ids=ids)
+    found = await asking.explain(tx, of, item, FACTS, after, ids=ids)
     following = asking.cursor_after(found)
     here = f"/indicators/units/{sheet.unit.code}/items/{item.code}"
+    asked = {"set": criteria_set.code, "as_of": as_of or None}
     least = None
-    if found.row.status in ("unmet", "no_data") and not sheet.rolled_up:
+    if of.moment.is_now and found.row.status in ("unmet", "no_data") and not sheet.rolled_up:
         needed, steps = await needs.least_of(tx, sheet.unit, (criteria_set.code, item.code), catalogue)
         least = views.LeastView(needed, steps, catalogue, page.locale, page._, ids=ids)
-    view = views.ExplanationView(found, catalogue, page.locale, page._)
+    view = views.ExplanationView(found, catalogue, page.locale, page._, as_of=as_of or None)
     return page.render(
         "explanation.html",
         title=f"{item.code} · {sheet.unit.name}",
         view=view,
         least=least,
         ids=ids,
-        may_enter=me is not None and me.may(STAFF, sheet.unit.path),
-        unit_path=await unit_path(tx, sheet.unit, criteria_set),
-        back_href=f"/indicators/units/{sheet.unit.code}?set={criteria_set.code}",
+        as_of=as_of_words(as_of, page.locale) if as_of else "",
+        may_enter=of.moment.is_now and me is not None and me.may(STAFF, sheet.unit.path),
+        unit_path=await unit_path(tx, sheet.unit, criteria_set, as_of),
+        back_href=views.address(f"/indicators/units/{sheet.unit.code}", **asked),
         back_label=sheet.unit.name,
         search_url="/indicators/units",
-        history_href=views.address(f"{here}/history", set=criteria_set.code),
-        next=views.address(here, set=criteria_set.code, after=following) if following else None,
-        first=views.address(here, set=criteria_set.code) if after else None,
+        history_href=views.address(f"{here}/history", **asked),
+        next=views.address(here, after=following, **asked) if following else None,
+        first=views.address(here, **asked) if after else None,
     )
-
-
-AsOf = Annotated[str | None, Query(max_length=40)]
 
 
 @pages.get("/units/{code}/items/{item_code}/history")
@@ -70,11 +79,11 @@ async def row_history(
     page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None, after: After = None
 ) -> Response:
     """How a row came about: a chart of a year against the target, and every change."""
-    criteria_set = await set_of(tx, set_code, code)
+    criteria_set = await set_of(tx, set_code, code, as_of)
     row = asking.RowAsked(code, criteria_set.code, item_code, asking.as_of_day(as_of))
     found = await asking.row_history(tx, row, TURNS, after)
     here = f"/indicators/units/{found.unit.code}/items/{found.item.code}"
-    asked = {"set": criteria_set.code, "as_of": as_of}
+    asked = {"set": criteria_set.code, "as_of": as_of or None}
     view = views.CourseView(
         found.item, found.turns, found.course, found.today, library.catalogue(), page.locale, page._
     )
@@ -83,8 +92,8 @@ async def row_history(
         title=f"{found.item.code} · {found.unit.name}",
         unit=found.unit,
         view=view,
-        unit_path=await unit_path(tx, found.unit, criteria_set),
-        back_href=views.address(here, set=criteria_set.code),
+        unit_path=await unit_path(tx, found.unit, criteria_set, as_of),
+        back_href=views.address(here, **asked),
         back_label=page._("Vì sao?"),
         search_url="/indicators/units",
         csv_href=views.address(f"{here}/history.csv", **asked),
@@ -98,7 +107,7 @@ async def row_history_csv(
     page: Page, tx: Tx, code: str, item_code: str, set_code: SetParam = None, as_of: AsOf = None
 ) -> Response:
     """Every change of a row as CSV (UTF-8 with BOM), newest first."""
-    criteria_set = await set_of(tx, set_code, code)
+    criteria_set = await set_of(tx, set_code, code, as_of)
     unit = await units.get(tx, code, asking.as_of_day(as_of))
     if all(one.code != item_code for one in library.catalogue().rows_of(criteria_set.code)):
         raise UnknownItem(set=criteria_set.code, item=item_code[:60])

@@ -25,7 +25,7 @@ from services.indicators.settings import Settings
 from services.indicators.views import geometry
 from services.indicators.views.rules import judged
 from services.indicators.web.downloads import download
-from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, set_of, unit_path
+from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, last_sheet, set_choices, set_of, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -128,7 +128,10 @@ async def overview(
 ) -> Response:
     """How the units below a unit stand: a sentence, a map, the nearest to done, and the matrix units by criteria."""
     named = queries.criteria_set(library.catalogue(), set_code) if set_code else None
-    here = await _start_unit(tx, unit, me, named)
+    try:
+        here = await _start_unit(tx, unit, me, named)
+    except units.FormerUnit as former:
+        return page.redirect(last_sheet(unit or "", set_code, former))
     if here is None:
         return page.render("no_units.html", title=page._("Chỉ tiêu"), search_url="/indicators/units")
     of = named or chosen_set(None, here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from chassis import units
 from chassis.auth import STAFF, Principal
 from chassis.paging import After, encode_cursor
 from chassis.text import Line
+from chassis.units import Unit
 from chassis.web import Me, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.calculation.model import code_of
@@ -56,7 +58,7 @@ async def waiting(
     after: After = None,
 ) -> Response:
     """What waits at the reader's unit and below it, a page at a time."""
-    here = await units.get(tx, unit or (me.home.unit if me.home is not None else ""))
+    here = await settling.place(tx, unit or (me.home.unit if me.home is not None else ""))
     place = settling.place_of(after)
     found = await settling.waiting(tx, me, here, limit=ROWS, after=place, reason=reason or None)
     shown = found[:ROWS]
@@ -68,14 +70,31 @@ async def waiting(
         "settlements.html",
         title=page._("Số liệu cần giải quyết sau sắp xếp"),
         unit=here,
+        unit_href=views.address(f"/indicators/units/{here.code}", as_of=_last_day(here)),
         rows=await _views(page, tx, shown),
         total=sum(counts.values()),
         reasons=[(code, n, page._(settling.REASONS[code])) for code, n in counts.items()],
         reason=reason,
-        unit_path=await unit_path(tx, here, chosen_set(None, here)),
+        unit_path=await unit_path(tx, here, chosen_set(None, here), _last_day(here)),
         next=views.address(address, after=following, **asked) if following else None,
         first=views.address(address, **asked) if after else None,
     )
+
+
+def _last_day(unit: Unit) -> str | None:
+    """The day whose pages still show a unit that has ended; None for one that stands."""
+    if unit.valid_to is None or unit.valid_to > units.today():
+        return None
+    return (unit.valid_to - timedelta(days=1)).isoformat()
+
+
+def _list_href(unit: Unit) -> str:
+    """The list a question stands in. The code of a unit that has ended may name another one today."""
+    return views.address("/indicators/settlements", unit=unit.code if _last_day(unit) is None else unit.parent)
+
+
+def _entry_href(unit: Unit, found: Settlement) -> str:
+    return views.address(f"/indicators/units/{unit.code}/entry", measure=found.measure)
 
 
 async def _names(tx: AsyncSession, shown: Sequence[Settlement]) -> dict[str, str]:
@@ -90,7 +109,8 @@ async def _views(page: Page, tx: AsyncSession, shown: Sequence[Settlement]) -> l
 
 
 async def _one(page: Page, tx: AsyncSession, me: Principal, found: Settlement, **more: Any) -> Response:
-    here = await units.get(tx, code_of(found.unit))
+    here = await settling.unit_of(tx, found)
+    onward = (await settling.onward(tx, {found.unit})).get(found.unit, []) if found.ended_on is not None else []
     (view,) = await _views(page, tx, [found])
     heirs = await settling.heirs(tx, {part["unit"] for part in found.parts})
     have = await settling.figures_of(tx, {one.key for of in heirs.values() for one in of}, found.measure)
@@ -104,8 +124,10 @@ async def _one(page: Page, tx: AsyncSession, me: Principal, found: Settlement, *
         ),
         is_open=found.status == "open",
         may_settle=me.may(STAFF, found.path),
-        unit_path=await unit_path(tx, here, chosen_set(None, here)),
-        back_href=views.address("/indicators/settlements", unit=here.code),
+        ended_on=found.ended_on,
+        onward=[(one.name, _entry_href(one, found)) for one in onward],
+        unit_path=await unit_path(tx, here, chosen_set(None, here), _last_day(here)),
+        back_href=_list_href(here),
         back_label=page._("Số liệu cần giải quyết sau sắp xếp"),
         **more,
     )
@@ -129,5 +151,5 @@ async def settle(page: Page, tx: Tx, me: Me, settlement_id: uuid.UUID) -> Respon
         await settling.accept(tx, me, settlement_id, form.value.document, library.catalogue())
     else:
         await settling.dismiss(tx, me, settlement_id, form.value.document)
-    back = views.address("/indicators/settlements", unit=code_of(found.unit))
+    back = _list_href(await settling.unit_of(tx, found))
     return page.redirect(back, flash="Đã ghi cách giải quyết.")

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from chassis import units
 from chassis.auth import STAFF
-from chassis.i18n import fmt_date, fmt_datetime
+from chassis.i18n import fmt_date
 from chassis.units import LEVELS
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
@@ -18,7 +18,15 @@ from services.indicators.answers import asking, origins, queries
 from services.indicators.criteria import library
 from services.indicators.interchange import workbooks
 from services.indicators.web.downloads import download
-from services.indicators.web.shell import TEMPLATES, SetParam, chosen_set, set_choices, unit_path
+from services.indicators.web.shell import (
+    TEMPLATES,
+    SetParam,
+    as_of_words,
+    chosen_set,
+    last_sheet,
+    set_choices,
+    unit_path,
+)
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -36,7 +44,10 @@ async def unit_sheet(
     as_of: AsOf = None,
 ) -> Response:
     """The sheet of a unit: the answer in a sentence, a ring, one row per criterion, and what changed last."""
-    here = await units.get(tx, code, asking.as_of_day(as_of))
+    try:
+        here = await units.get(tx, code, asking.as_of_day(as_of))
+    except units.FormerUnit as former:
+        return page.redirect(last_sheet(code, set_code, former))
     criteria_set = chosen_set(set_code, here)
     if not as_of and LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
         return page.redirect(views.place(here, criteria_set))
@@ -61,9 +72,10 @@ async def unit_sheet(
         title=here.name,
         view=view,
         history=[views.history_line(change, library.catalogue(), page.locale, page._) for change in history],
-        as_of=_as_of_words(as_of, page.locale) if as_of else "",
+        as_of=as_of_words(as_of, page.locale) if as_of else "",
         asked={"set": criteria_set.code, "as_of": as_of or None},
         today=units.today().isoformat(),
+        ended=fmt_date(here.valid_to, page.locale) if here.valid_to else "",
         choices=[] if as_of else await set_choices(tx, here, criteria_set.code, page),
         may_enter=me is not None and me.may(STAFF, here.path),
         unit_path=await unit_path(tx, here, criteria_set, as_of),
@@ -89,13 +101,6 @@ async def _below(tx: Tx, sheet: queries.Sheet, as_of: str) -> list[tuple[str, st
     found = await units.children(tx, sheet.unit.code, asking.as_of_day(as_of))
     asked = {"set": sheet.criteria.code, "as_of": as_of}
     return [(unit.name, views.address(f"/indicators/units/{unit.code}", **asked)) for unit in found]
-
-
-def _as_of_words(as_of: str, locale: str) -> str:
-    """The day, or the instant, as people write it."""
-    if len(as_of) > len("2026-11-22"):
-        return fmt_datetime(asking.as_of_instant(as_of), locale)
-    return fmt_date(asking.as_of_day(as_of), locale)
 
 
 @pages.get("/units/{code}/sheet.csv")

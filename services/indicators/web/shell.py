@@ -10,10 +10,11 @@ from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import units
+from chassis.i18n import fmt_date, fmt_datetime
 from chassis.units import LEVELS, Unit
 from chassis.web import Page
 from services.indicators import views
-from services.indicators.answers import queries
+from services.indicators.answers import asking, queries
 from services.indicators.criteria import catalogue as criteria
 from services.indicators.criteria import library
 from services.indicators.views.rules import judged
@@ -31,11 +32,18 @@ def chosen_set(code: str | None, unit: Unit) -> criteria.CriteriaSet:
     return first_set(catalogue, units.today(), unit)
 
 
-async def set_of(tx: AsyncSession, code: str | None, unit: str) -> criteria.CriteriaSet:
-    """As `chosen_set`, for the unit a code names today; raises UnknownSet and UnknownUnit."""
+async def set_of(tx: AsyncSession, code: str | None, unit: str, as_of: str | None = None) -> criteria.CriteriaSet:
+    """As `chosen_set`, for the unit a code names today or named then; raises UnknownSet, UnknownUnit and Malformed."""
     if code:
         return queries.criteria_set(library.catalogue(), code)
-    return chosen_set(None, await units.get(tx, unit))
+    return chosen_set(None, await units.get(tx, unit, asking.as_of_day(as_of)))
+
+
+def as_of_words(as_of: str, locale: str) -> str:
+    """The day, or the instant, as people write it."""
+    if len(as_of) > len("2026-11-22"):
+        return fmt_datetime(asking.as_of_instant(as_of), locale)
+    return fmt_date(asking.as_of_day(as_of), locale)
 
 
 def first_set(catalogue: criteria.Catalogue, day: date, unit: Unit) -> criteria.CriteriaSet:
@@ -55,6 +63,11 @@ def first_set(catalogue: criteria.Catalogue, day: date, unit: Unit) -> criteria.
         )
 
     return max(catalogue.sets.values(), key=rank)
+
+
+def last_sheet(code: str, set_code: str | None, former: units.FormerUnit) -> str:
+    """Where a unit that has ended stays readable: its sheet of its last day."""
+    return views.address(f"/indicators/units/{code}", set=set_code, as_of=former.last.isoformat())
 
 
 async def unit_path(

@@ -45,8 +45,15 @@ class UnitEnded(_message.Message):
     def __init__(self, unit: _Optional[_Union[Unit, _Mapping]] = ...) -> None: ...
 
 class DigitalTeam(_message.Message):
-    __slots__ = ("id", "unit", "name", "member_count", "registered_on", "last_activity_on", "activities_by_year", "dissolved_on")
+    __slots__ = ("id", "unit", "name", "member_count", "registered_on", "last_activity_on", "activities_by_year", "dissolved_on", "classes_by_year")
     class ActivitiesByYearEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    class ClassesByYearEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +68,7 @@ class DigitalTeam(_message.Message):
     LAST_ACTIVITY_ON_FIELD_NUMBER: _ClassVar[int]
     ACTIVITIES_BY_YEAR_FIELD_NUMBER: _ClassVar[int]
     DISSOLVED_ON_FIELD_NUMBER: _ClassVar[int]
+    CLASSES_BY_YEAR_FIELD_NUMBER: _ClassVar[int]
     id: str
     unit: str
     name: str
@@ -69,7 +77,8 @@ class DigitalTeam(_message.Message):
     last_activity_on: str
     activities_by_year: _containers.ScalarMap[int, int]
     dissolved_on: str
-    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., name: _Optional[str] = ..., member_count: _Optional[int] = ..., registered_on: _Optional[str] = ..., last_activity_on: _Optional[str] = ..., activities_by_year: _Optional[_Mapping[int, int]] = ..., dissolved_on: _Optional[str] = ...) -> None: ...
+    classes_by_year: _containers.ScalarMap[int, int]
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., name: _Optional[str] = ..., member_count: _Optional[int] = ..., registered_on: _Optional[str] = ..., last_activity_on: _Optional[str] = ..., activities_by_year: _Optional[_Mapping[int, int]] = ..., dissolved_on: _Optional[str] = ..., classes_by_year: _Optional[_Mapping[int, int]] = ...) -> None: ...
 
 class DigitalTeamRegistered(_message.Message):
     __slots__ = ("team",)
@@ -88,6 +97,28 @@ class DigitalTeamDissolved(_message.Message):
     TEAM_FIELD_NUMBER: _ClassVar[int]
     team: DigitalTeam
     def __init__(self, team: _Optional[_Union[DigitalTeam, _Mapping]] = ...) -> None: ...
+
+class StaffMember(_message.Message):
+    __slots__ = ("id", "unit", "level", "serving", "contact_public", "mobile_internet")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
+    CONTACT_PUBLIC_FIELD_NUMBER: _ClassVar[int]
+    MOBILE_INTERNET_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    level: str
+    serving: bool
+    contact_public: bool
+    mobile_internet: str
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., level: _Optional[str] = ..., serving: _Optional[bool] = ..., contact_public: _Optional[bool] = ..., mobile_internet: _Optional[str] = ...) -> None: ...
+
+class StaffMemberChanged(_message.Message):
+    __slots__ = ("member",)
+    MEMBER_FIELD_NUMBER: _ClassVar[int]
+    member: StaffMember
+    def __init__(self, member: _Optional[_Union[StaffMember, _Mapping]] = ...) -> None: ...
 
 class ResidentErased(_message.Message):
     __slots__ = ("account_id",)

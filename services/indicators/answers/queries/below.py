@@ -43,11 +43,14 @@ class Line:
     unknown: dict[str, int] = field(default_factory=dict)
 
     def told(self, item: str) -> Ratio | None:
-        """Above the set's level: of how many units below something is known, of those the row applies to."""
+        """Above the set's level: of how many units below something is known, of those the row applies to.
+
+        None also where nobody says of how many nothing is known.
+        """
         _, figure = self.cells.get(item, ("no_data", None))
-        if not isinstance(figure, Ratio):
+        if not isinstance(figure, Ratio) or item not in self.unknown:
             return None
-        return Ratio(figure.denominator - self.unknown.get(item, 0), figure.denominator)
+        return Ratio(figure.denominator - self.unknown[item], figure.denominator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +194,11 @@ async def nearest(tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, most: i
 
 
 def missing(criteria: c.CriteriaSet, line: Line) -> tuple[tuple[c.Item, int | None], ...]:
-    """The unmet and unknown items, each with how many more would do."""
+    """The unmet and unknown items, each with how many more would do; what is only watched is not lacking."""
     lacking = []
     for item in rows_for(criteria, line.unit, units.today()):
         status, figure = line.cells.get(item.code, ("no_data", None))
-        if status in ("unmet", "no_data"):
+        if status in ("unmet", "no_data") and judging.judged(item.rule):
             lacking.append((item, more(item, figure)))
     return tuple(lacking)
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import fetch, now
-from chassis.units import LEVELS, VIETNAM, Unit, UnknownUnit, today
+from chassis.units import LEVELS, VIETNAM, Unit, missing, today
 from services.indicators.calculation import engine
 from services.indicators.calculation.engine import Figure
 from services.indicators.calculation.model import SetNotForLevel, UnknownItem, UnknownSet, fact_of, figure_of, unit_key
@@ -131,7 +131,7 @@ async def sheet(tx: AsyncSession, code: str, criteria: c.CriteriaSet, as_of: dat
         asked = {"code": code, "set_code": criteria.code, "day": day, "at": as_of}
         rows = (await tx.execute(_SHEET_AS_OF, asked)).all()
     if not rows:
-        raise UnknownUnit(unit=code[:40])
+        raise await missing(tx, code, day)
     unit = unit_of(rows[0])
     require_offered(criteria, unit)
     found = {row.item_code: row for row in rows if row.item_code is not None}
