@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chassis.units import Unit
+from chassis.units import Unit, today
 from services.indicators.criteria.figures import Ratio
-from services.indicators.interchange import dhis2
+from services.indicators.interchange import dhis2, outgoing
 from tests.indicators.conftest import Stage, entered
 from tests.indicators.inquiring import record, said
 from tests.support.running import bearer, commune
@@ -255,6 +255,22 @@ async def test_a_past_period_is_of_the_unit_that_the_code_named_at_its_end(stage
         assert [v["value"] for v in out if v["orgUnit"] == code] == ["50", "100"], asked
     gone = await stage.client.get(ADDRESS, params={"dataSet": SET, "period": "2025Q3", "orgUnit": code})
     assert (gone.status_code, gone.json()["code"]) == (404, "unknown_unit")
+
+
+async def test_a_past_period_of_many_units_is_for_who_has_signed_in(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stage.new_village()
+    await stage.new_village()
+    asked = {"dataSet": SET, "period": "2025", "orgUnit": "11074", "children": True}
+    assert (await stage.client.get(ADDRESS, params=asked)).status_code == 200
+    monkeypatch.setattr(outgoing, "OPEN_TO_ALL", 1)
+    refused = await stage.client.get(ADDRESS, params=asked)
+    assert refused.status_code == 401
+    assert "Kỳ đã qua của hơn 1 đơn vị" in refused.text
+    assert (await stage.client.get(ADDRESS, params=asked, headers=officer(stage))).status_code == 200
+    # The running period reads what the sheets show.
+    assert (await stage.client.get(ADDRESS, params=asked | {"period": f"{today().year}"})).status_code == 200
 
 
 async def test_a_unit_of_others_is_refused_and_so_is_who_may_report_nowhere(stage: Stage) -> None:

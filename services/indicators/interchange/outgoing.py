@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.db import now
+from chassis.errors import Unauthenticated
 from chassis.units import VIETNAM, Unit
 from services.indicators.answers import origins
 from services.indicators.answers.asof import newest_behind
@@ -68,6 +69,14 @@ _OTHERWISE = sa.text(
 )
 AT_ONCE = 100
 """Units whose facts are read together."""
+OPEN_TO_ALL = 400
+"""Units whose past period is worked out for people and programs nobody knows: it reads their whole history."""
+
+
+class PastOfMany(Unauthenticated):
+    """A past period of many units is worked out for those who have signed in."""
+
+    message = "Kỳ đã qua của hơn {most} đơn vị chỉ tính lại cho người và hệ thống đã đăng nhập."
 
 
 def measured(rule: c.Rule) -> str | None:
@@ -83,13 +92,21 @@ def last_day(period: str) -> date:
 
 
 async def export(
-    tx: AsyncSession, unit: Unit, criteria: c.CriteriaSet, period: str, *, below: bool, catalogue: c.Catalogue
+    tx: AsyncSession,
+    unit: Unit,
+    criteria: c.CriteriaSet,
+    period: str,
+    *,
+    below: bool,
+    catalogue: c.Catalogue,
+    signed_in: bool = False,
 ) -> list[Exported]:
     """The figures of a set for a unit (and what lies below it) in a period.
 
     While it runs they are those of the sheets. Once it is over they are worked out from facts: figures about the period
     count whenever they were said, most of a year being entered in January; those that name none count if they were
     observed by its end. A measure that is kept by another kind of period has no figure for this one.
+    Raises PastOfMany.
     """
     _, end = engine.period_bounds(period)
     until = datetime.combine(end, time(), VIETNAM).astimezone(UTC)
@@ -107,6 +124,8 @@ async def export(
     else:
         last = Moment(at=until - timedelta(microseconds=1), judged_on=asked["day"], about=period)
         places = [unit_of(row) for row in await tx.execute(_UNITS, asked)]
+        if len(places) > OPEN_TO_ALL and not signed_in:
+            raise PastOfMany(most=OPEN_TO_ALL)
         found = await _in_turn(tx, places, criteria, last, catalogue)
     documents = await origins.behind(tx, {one.cause for one in found})
     return [replace(one, document=documents.get(one.cause, "")) for one in found[:MAX_VALUES]]
