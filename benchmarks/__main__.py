@@ -1,7 +1,7 @@
 """`python -m benchmarks [name…] [--quick] [--facts N]`: run the measurements and keep what they found.
 
-Names: events, http_write, latency, latency_apart, start, plans, criteria, stream, stream_flat, sheets (default: all).
-`--quick` is for trying the code: few rounds, little data, results beside the real ones.
+Names: events, http_write, latency, latency_apart, start, plans, criteria, stream, stream_flat, stream_held,
+sheets (default: all). `--quick` is for trying the code: few rounds, little data, results beside the real ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ NAMES = (
     "criteria",
     "stream",
     "stream_flat",
+    "stream_held",
     "sheets",
 )
 

@@ -156,6 +156,27 @@ def child(
             running.stop()
 
 
+@contextlib.contextmanager
+def held_back(running: Child, share: float) -> Iterator[None]:
+    """Let a process run that share of the time only, as on a slower core: it is stopped 20 times a second."""
+    over = threading.Event()
+
+    def take_turns() -> None:
+        while not over.is_set():
+            running.process.send_signal(signal.SIGSTOP)
+            over.wait((1 - share) / 20)
+            running.process.send_signal(signal.SIGCONT)
+            over.wait(share / 20)
+
+    turns = threading.Thread(target=take_turns)
+    turns.start()
+    try:
+        yield
+    finally:
+        over.set()
+        turns.join()
+
+
 def until(ask: Callable[[], T], seconds: float, what: str) -> T:
     """Poll until `ask` answers something true; raises TimeoutError."""
     deadline = time.monotonic() + seconds

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from xaso.observations.v1.events_pb2 import ObservationRecorded, Share
 
 from benchmarks.figures import Figure, Result, percentile
 from benchmarks.peers import environment
-from benchmarks.rig import PROJECT, Child, Rig, child, engines
+from benchmarks.rig import PROJECT, Child, Rig, child, engines, held_back
 from benchmarks.stream_sides import BARE, KIND, PARTITIONS, TOPIC, code_of, commune_of, partition_of
 from chassis import kafka, migrations
 from chassis.db import new_id
@@ -205,7 +205,7 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
         alone.append(one["rate"])
         cores[1].append(one["cores"])
         await bench.villages(VILLAGES)
-        found = await asyncio.to_thread(_together, bench, prefix, count)
+        found = await asyncio.to_thread(together, bench, prefix, count)
         began = [one["began"] for one in found if one["began"] is not None]
         ended = max(one["ended"] for one in found)
         facts = await bench.connection.fetchval("SELECT count(*) FROM fact")
@@ -235,12 +235,24 @@ async def shared(bench: Bench, result: Result, count: int, rounds: int) -> None:
     result.details["shared"] = {"alone": alone, "whole": whole, "both": both, "bare": bare, "cores": cores}
 
 
-def _together(bench: Bench, prefix: str, count: int) -> list[dict[str, Any]]:
-    """What two processes found, of which the second waits, ready to begin, until the first has committed something."""
+def together(bench: Bench, prefix: str, count: int, share: float = 1) -> list[dict[str, Any]]:
+    """What two processes found, of which the second waits, ready to begin, until the first has committed something.
+
+    Each runs that share of the time.
+    """
     with bench.start("ours", prefix, count, until_all=1, join_at=1) as second:
         second.line("ready")
-        with bench.start("ours", prefix, count, until_all=1) as first:
+        with bench.start("ours", prefix, count, until_all=1) as first, slowed(share, first, second):
             return [bench.answer(first), bench.answer(second)]
+
+
+@contextlib.contextmanager
+def slowed(share: float, *processes: Child) -> Iterator[None]:
+    with contextlib.ExitStack() as all_of:
+        if share < 1:
+            for one in processes:
+                all_of.enter_context(held_back(one, share))
+        yield
 
 
 async def begun(bench: Bench, topic: str) -> None:
