@@ -173,6 +173,8 @@ _API, _PAGE = "/indicators/api/v1/units", "/indicators/units"
 HAMLETS, COMMUNES, WHOLE = "hd-288-2023", "hd-1414-ntm-8", "hd-2025"
 """Sets of villages, of communes, and of the province."""
 _AGO = (today() - timedelta(days=1)).isoformat()
+_MONTH_AGO = f"{today().replace(day=1) - timedelta(days=1):%Y%m}"
+_EXPORT = f"/indicators/api/v1/dataValueSets?dataSet={HAMLETS}&children=true"
 SHEET_QUESTIONS = (
     ("sheet of a village", f"{_API}/{VILLAGE}/sets/{HAMLETS}", False),
     ("sheet of the province", f"{_API}/{TINH}/sets/{HAMLETS}", False),
@@ -181,6 +183,9 @@ SHEET_QUESTIONS = (
     ("overview of a district, all sets", f"{_API}/{DISTRICT}/overview", False),
     ("overview of the province, all communes and sets", f"{_API}/{TINH}/overview?level=commune", False),
     ("history of a row", f"{_API}/{VILLAGE}/sets/{HAMLETS}/items/288.5/history", False),
+    ("DHIS2, this year, villages of a commune", f"{_EXPORT}&period={today().year}&orgUnit={XA}", True),
+    ("DHIS2, a past month, villages of a commune", f"{_EXPORT}&period={_MONTH_AGO}&orgUnit={XA}", True),
+    ("DHIS2, a past month, villages of a district", f"{_EXPORT}&period={_MONTH_AGO}&orgUnit={DISTRICT}", True),
 )
 # (question, path with the unit left open, a small unit, a large one): as many statements for either.
 SHEET_PAIRS = (
@@ -188,6 +193,7 @@ SHEET_PAIRS = (
     ("page: overview with map and matrix", f"/indicators/?unit={{unit}}&set={COMMUNES}", DISTRICT, TINH),
     ("page: matrix of villages", f"/indicators/?unit={{unit}}&set={HAMLETS}&level=village", XA, TINH),
     ("page: explanation of a roll-up", f"{_PAGE}/{{unit}}/items/288.5?set={HAMLETS}", DISTRICT, TINH),
+    ("page: explanation as of a day before", f"{_PAGE}/{{unit}}/items/288.5?set={HAMLETS}&as_of={_AGO}", XA, TINH),
     ("page: history of a row", f"{_PAGE}/{{unit}}/items/288.5/history?set={HAMLETS}", XA, TINH),
     ("page: quality, missing", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=missing", XA, TINH),
     ("page: quality, old", f"{_PAGE}/{{unit}}/quality?set={HAMLETS}&show=old", XA, TINH),

@@ -117,8 +117,9 @@ INDICATORS = LOG | {
         INSERT INTO fact (attribute, entity, source, origin, unit, period, state, withdrawn, sequence, cause,
             observed_at, heap_period)
         SELECT 'product.sale', uuidv7(n * interval '-30 s')::text, 'ecommerce', 'event', u.key, '', 'other', false, 1,
-            'bench:' || n, now(), to_char(now(), 'YYYY')
+            'bench:' || n, day, to_char(day, 'YYYY')
         FROM generate_series(1, $1::int) n JOIN {_PLACED}
+        CROSS JOIN LATERAL (SELECT now() - n % 90 * interval '1 day' AS day) observed
     """,
     "fact_history": """
         INSERT INTO fact_history (attribute, entity, source, sequence, cause, origin, unit, period, state, numerator,

@@ -101,6 +101,14 @@ async def test_what_if_answers_in_the_language_asked_for(stage: Stage) -> None:
     answer = await ask(stage, stage.villages[0], SET, body, headers=csrf | ENGLISH)
     assert answer.status_code == 200, answer.text
     assert sheet_title(answer.json()) == title().en
+    assert row(answer.json(), "288.4")["after"]["target"]["text"] == "all conditions"
+
+
+async def test_what_is_asked_is_told_in_the_language_asked_for(stage: Stage) -> None:
+    path = f"{API}/units/11074/sets/hd-1414-ntm-advanced-8"
+    for language, flag, composed in (("vi", "có", "đủ các điều kiện"), ("en", "yes", "all conditions")):
+        sheet = (await stage.client.get(path, headers={"accept-language": language})).json()
+        assert [row(sheet, code)["target"]["text"] for code in ("8.1", "8.3")] == [flag, composed]
 
 
 async def test_what_is_wrong_with_a_file_is_told_in_the_language_asked_for(stage: Stage) -> None:
@@ -125,10 +133,13 @@ async def test_an_answer_over_grpc_speaks_as_its_errors_do(stage: Stage) -> None
     for language, spoken in (("", "vi"), ("en-GB, vi;q=0.5", "en"), ("vi, en;q=0.5", "vi")):
         got = await call("Get", pb.GetRequest(unit=unit, set=SET), language)
         assert next(one.title for one in got.items if one.code == "288.5") == title().in_(spoken)
+        both = {"vi": "đủ các điều kiện", "en": "all conditions"}[spoken]
+        assert next(one.target for one in got.items if one.code == "288.4") == both
         supposed = await call("WhatIf", pb.WhatIfRequest(unit=unit, set=SET), language)
         item = next(one for one in supposed.items if one.code == "288.5")
         assert item.title == title().in_(spoken)
         flag = next(one for one in supposed.items if one.code == "288.4")
+        assert (flag.before.target, flag.after.target) == (both, both)
         assert [step.title for step in flag.least.steps] == [
             library.catalogue().measures[step.measure].title.in_(spoken) for step in flag.least.steps
         ]

@@ -123,11 +123,7 @@ def heap(fact: Fact | None, catalogue: c.Catalogue) -> TallyKey | None:
 
 def grain_of(attribute: str, catalogue: c.Catalogue) -> Grain:
     """How finely the heaps of an attribute are told apart by time."""
-    for measure in catalogue.measures.values():
-        finer = measure.period in ("quarter", "month")
-        if finer and measure.counted is not None and attribute in measure.counted.attributes:
-            return "month"
-    return "year"
+    return "month" if attribute in catalogue.monthly else "year"
 
 
 def deltas(pairs: Iterable[tuple[Fact | None, Fact]], catalogue: c.Catalogue) -> dict[TallyKey, int]:

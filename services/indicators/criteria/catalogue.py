@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 
 from chassis.units import LEVELS, Unit
 from services.indicators.criteria import rules as c
@@ -92,6 +93,12 @@ class Catalogue:
     _merged: dict[tuple[str, tuple[object, ...]], tuple[c.Item, ...]] = field(
         default_factory=dict, repr=False, compare=False
     )
+
+    @cached_property
+    def monthly(self) -> frozenset[str]:
+        """The attributes whose things are told apart by month: a measure counts those of a month or quarter."""
+        finer = (m.counted for m in self.measures.values() if m.period in ("quarter", "month"))
+        return frozenset(code for counted in finer if counted is not None for code in counted.attributes)
 
     def touched(self, inputs: frozenset[str] | set[str]) -> set[Pair]:
         """The (set, item) pairs whose outcome may differ when facts of `inputs` change."""

@@ -266,7 +266,7 @@ class ComplianceService(stubs.ComplianceServiceServicer):
 
 
 def _item(row: queries.Row, rolled_up: bool, locale: Locale) -> pb.Item:
-    target = None if rolled_up else target_out(row.item.rule)
+    target = None if rolled_up else target_out(row.item.rule, locale)
     item = pb.Item(
         code=row.item.code,
         title=row.item.title.in_(locale),

@@ -91,8 +91,8 @@ def _summary(summary: Summary) -> pb.SheetSummary:
     return pb.SheetSummary(status=summary.status, met=summary.met, total=summary.total)
 
 
-def _side(outcome: Outcome, rule: c.Rule) -> pb.SupposedSide:
-    target = target_out(rule)
+def _side(outcome: Outcome, rule: c.Rule, locale: Locale) -> pb.SupposedSide:
+    target = target_out(rule, locale)
     return pb.SupposedSide(
         status=outcome.status, value=value_of(outcome.figure), target=target.text if target is not None else ""
     )
@@ -102,8 +102,8 @@ def _row(row: whatif.Row, catalogue: c.Catalogue, locale: Locale, ids: bool) -> 
     return pb.SupposedItem(
         code=row.item.code,
         title=row.item.title.in_(locale),
-        before=_side(row.before, row.item.rule),
-        after=_side(row.after, row.rule),
+        before=_side(row.before, row.item.rule, locale),
+        after=_side(row.after, row.rule, locale),
         changed=row.before != row.after or row.rule != row.item.rule,
         least=_least(row.least, row.needs, catalogue, locale, ids),
     )

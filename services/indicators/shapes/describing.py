@@ -45,12 +45,12 @@ def _share(operator: c.Operator | None, share: Fraction, text: str) -> TargetOut
     )
 
 
-def target_out(rule: c.Rule) -> TargetOut | None:
+def target_out(rule: c.Rule, locale: str = "vi") -> TargetOut | None:
     """The target of a rule; None where its source names no figure, or names several by a trait (see `text`)."""
     if isinstance(rule, c.Suspended):
-        return target_out(rule.rule)
+        return target_out(rule.rule, locale)
     if isinstance(rule, c.FlagRule):
-        return TargetOut(flag=True, text=rule.text) if rule.judged else None
+        return TargetOut(flag=True, text=rule.text if locale == "vi" else "yes") if rule.judged else None
     if isinstance(rule, c.RatioRule | c.CountRule | c.ChildrenRule):
         if rule.operator is None:
             return None
@@ -59,6 +59,9 @@ def target_out(rule: c.Rule) -> TargetOut | None:
         if isinstance(rule, c.CountRule) or (isinstance(rule, c.ChildrenRule) and rule.count):
             return TargetOut(operator=rule.operator, count=int(rule.target), text=rule.text)
         return _share(rule.operator, Fraction(rule.target), rule.text)
+    if isinstance(rule, c.Composed) and locale == "en":
+        text = "all conditions" if rule.needed is None else f"at least {rule.needed} of the conditions"
+        return TargetOut(flag=True, text=text)
     return TargetOut(flag=True, text=rule.text)
 
 

@@ -193,12 +193,12 @@ def item_out(row: Row, locale: str, rolled_up: bool) -> ItemOut:
         title=row.item.title.in_(locale),
         status=row.status,  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
         value=figure_out(row.figure),
-        target=None if rolled_up else target_out(row.item.rule),
+        target=None if rolled_up else target_out(row.item.rule, locale),
         changed_at=row.changed_at,
         since=row.since,
         because=row.cause,
         overlay=row.item.overlay,
-        base_target=target_out(row.item.base_rule) if row.item.base_rule is not None and not rolled_up else None,
+        base_target=target_out(row.item.base_rule, locale) if row.item.base_rule is not None and not rolled_up else None,
         suspended=[
             PartSuspendedOut(
                 overlay=part.overlay,

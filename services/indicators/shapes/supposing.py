@@ -227,11 +227,11 @@ def _summary(summary: Summary) -> SummaryOut:
     return SummaryOut(status=summary.status, met=summary.met, total=summary.total)  # type: ignore[arg-type]  # one of six
 
 
-def _side(outcome: Outcome, rule: c.Rule) -> SideOut:
+def _side(outcome: Outcome, rule: c.Rule, locale: str) -> SideOut:
     return SideOut(
         status=outcome.status,  # type: ignore[arg-type]  # pydantic checks that it is one of the six.
         value=figure_out(outcome.figure),
-        target=target_out(rule),
+        target=target_out(rule, locale),
     )
 
 
@@ -239,8 +239,8 @@ def _row(row: Row, catalogue: c.Catalogue, locale: str, ids: bool) -> SupposedRo
     return SupposedRowOut(
         code=row.item.code,
         title=row.item.title.in_(locale),
-        before=_side(row.before, row.item.rule),
-        after=_side(row.after, row.rule),
+        before=_side(row.before, row.item.rule, locale),
+        after=_side(row.after, row.rule, locale),
         changed=row.before != row.after or row.rule != row.item.rule,
         least=least_out(row.least, row.needs, catalogue, locale, ids=ids),
     )
