@@ -188,6 +188,7 @@ def sheet_out(sheet: Sheet, locale: str) -> SheetOut:
 
 
 def item_out(row: Row, locale: str, rolled_up: bool) -> ItemOut:
+    base = row.item.base_rule
     return ItemOut(
         code=row.item.code,
         title=row.item.title.in_(locale),
@@ -198,7 +199,7 @@ def item_out(row: Row, locale: str, rolled_up: bool) -> ItemOut:
         since=row.since,
         because=row.cause,
         overlay=row.item.overlay,
-        base_target=target_out(row.item.base_rule, locale) if row.item.base_rule is not None and not rolled_up else None,
+        base_target=target_out(base, locale) if base is not None and not rolled_up else None,
         suspended=[
             PartSuspendedOut(
                 overlay=part.overlay,

@@ -150,9 +150,17 @@ class SupposedView:
             return _("Chỉ thêm vào thì chưa đủ: cần đổi chính tổng số, hoặc chưa xét được.")
         parts = [self._step(step) for step in least.steps]
         if least.missing:
-            names = ", ".join(self._catalogue.measures[code].title.in_(self._locale) for code in least.missing)
+            names = ", ".join(self._name(subject) for subject in least.missing)
             parts.append(_("trước hết cần số liệu: {names}").format(names=names))
         return _("Ít nhất cần: {what}.").format(what="; ".join(parts)) if parts else ""
+
+    def _name(self, subject: str) -> str:
+        """The title of a measure, or of the row of a set of the units below ("set/item")."""
+        if (measure := self._catalogue.measures.get(subject)) is not None:
+            return measure.title.in_(self._locale)
+        set_code, _slash, item_code = subject.partition("/")
+        item = self._catalogue.row(set_code, item_code)
+        return item.title.in_(self._locale) if item else item_code
 
     def _step(self, step: Step) -> str:
         _ = self._translate
