@@ -132,6 +132,29 @@ async def test_classes_of_the_year_are_added_up_over_the_teams_of_a_commune(
     assert await row(stage.client, above.code, "12.1") == ("measured", {"count": 5}), "a class held stays held"
 
 
+async def test_what_is_counted_in_villages_is_listed_for_the_commune(stage: Stage, here: tuple[Unit, Unit]) -> None:
+    above, below = here
+    officer = bearer(("officer", above.path), scope="xaso")
+    team = identity.DigitalTeam(id=f"c-{below.code}", unit=below.code, classes_by_year={YEAR: 3})
+    await stage.tell(stage.event(identity.DigitalTeamActivityLogged(team=team), team.id))
+    path, found, after = f"{API}/units/{above.code}/sets/{SMART}/items/12.1/explanation", [], None
+    for _ in range(3):
+        asked = {"limit": "2", **({"after": after} if after else {})}
+        answer = (await stage.client.get(path, params=asked, headers=officer)).json()
+        found += [(fact["entity"], fact["unit"]) for fact in answer["facts"]]
+        after = answer["next"]
+        if after is None:
+            break
+    assert found == [(f"{team.id}@{YEAR}#{number}", below.code) for number in (1, 2, 3)]
+    page = await stage.client.get(
+        f"/indicators/units/{above.code}/items/12.1", params={"set": SMART}, headers=officer | {"accept": "text/html"}
+    )
+    assert f"{team.id}@{YEAR}#1, {below.name}" in page.text
+    past = await stage.client.get(path, params={"as_of": today().isoformat()}, headers=officer)
+    assert len(past.json()["facts"]) == 3
+    assert (await stage.client.get(path)).json()["facts"] == []
+
+
 async def test_what_staff_enter_stands_beside_what_is_counted(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, below = here
     await enter(stage, above, "commune.staff_contacts_public", {"numerator": 20, "denominator": 22})

@@ -6,7 +6,7 @@ pages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +35,7 @@ MOST_FACTS = 10
 
 _FACTS = """
     SELECT * FROM {facts}
-    WHERE unit = :unit AND attribute = ANY(CAST(:inputs AS text[]))
+    WHERE unit = ANY(CAST(:units AS text[])) AND attribute = ANY(CAST(:inputs AS text[]))
       AND (attribute, entity, source) > (:attribute, :entity, :source)
     ORDER BY attribute, entity, source LIMIT :most
 """
@@ -94,6 +94,8 @@ class Explanation:
     row: Row
     readings: tuple[Reading, ...]
     evidence: tuple[Evidence, ...]
+    places: Mapping[str, Unit]
+    """The units whose facts are counted, by key: the unit, of a measure of communes also its villages."""
     next: tuple[str, str, str] | None
     suspensions: tuple[Any, ...]
     children: tuple[Line, ...]
@@ -131,7 +133,7 @@ async def explain(
         else:
             lines = await _lines_then(tx, standing, sheet, pair, limit=limit, after=after_child)
         last = lines[limit - 1].unit.code if len(lines) > limit else None
-        return Explanation(sheet, row, (), (), None, suspensions, tuple(lines[:limit]), last, tree)
+        return Explanation(sheet, row, (), (), {}, None, suspensions, tuple(lines[:limit]), last, tree)
     held = catalogue.item_for(*pair, sheet.unit, standing.day) or item
     readings = tuple(standing.reading(sheet.unit, code) for code in held.measures)
     inputs = {code for measure in held.measures for code in catalogue.measures[measure].inputs}
@@ -139,11 +141,12 @@ async def explain(
         inputs -= {
             code for code in inputs if code in catalogue.attributes and catalogue.attributes[code].kind != "count"
         }
-    evidence, following = await _evidence(tx, sheet, inputs, moment, limit, after)
+    places = _places(standing, sheet.unit, held.measures)
+    evidence, following = await _evidence(tx, places, inputs, moment, limit, after)
     if not ids:
         evidence = [without_ids(one) for one in evidence]
         tree = reduced(tree)
-    return Explanation(sheet, row, readings, tuple(evidence), following, suspensions, (), None, tree)
+    return Explanation(sheet, row, readings, tuple(evidence), places, following, suspensions, (), None, tree)
 
 
 def _seen_at(moment: Moment) -> dict[str, Any]:
@@ -190,16 +193,26 @@ async def _lines_logged(tx: AsyncSession, found: Sequence[Unit], pair: Pair, mom
     return lines
 
 
+def _places(standing: Standing, unit: Unit, measures: Iterable[str]) -> dict[str, Unit]:
+    """The units whose facts make the figures of some measures, by key: things in villages are counted for a commune."""
+    found = [unit]
+    named = (standing.catalogue.measures[code] for code in measures)
+    if any(one.counted is not None and one.level == "commune" for one in named):
+        found += standing.known.below(unit, "village")
+    return {unit_key(one): one for one in found}
+
+
 async def _basis(tx: AsyncSession, standing: Standing, unit: Unit, pair: Pair, suspensions: Sequence[Any]) -> Basis:
     catalogue = standing.catalogue
     wanted = closure(catalogue, [pair])
     own = {one for one in wanted if catalogue.sets[one[0]].level == unit.level}
     measures = {m for one in own for item in catalogue.rows_of(one[0]) if item.code == one[1] for m in item.measures}
     inputs = {code for measure in measures for code in catalogue.measures[measure].inputs}
-    keys = [unit_key(unit)]
-    if any(catalogue.measures[m].counted is not None and catalogue.measures[m].level == "commune" for m in measures):
-        keys += [unit_key(village) for village in standing.known.below(unit, "village")]
-    asked: dict[str, Any] = {"units": keys, "inputs": sorted(inputs), "most": MOST_FACTS}
+    asked: dict[str, Any] = {
+        "units": list(_places(standing, unit, measures)),
+        "inputs": sorted(inputs),
+        "most": MOST_FACTS,
+    }
     if standing.known.moment.is_now:
         rows = (await tx.execute(_GROUPS_NOW, asked)).all()
     else:
@@ -257,11 +270,16 @@ async def _below(
 
 
 async def _evidence(
-    tx: AsyncSession, sheet: Sheet, inputs: set[str], moment: Moment, limit: int, after: tuple[str, str, str] | None
+    tx: AsyncSession,
+    places: Mapping[str, Unit],
+    inputs: set[str],
+    moment: Moment,
+    limit: int,
+    after: tuple[str, str, str] | None,
 ) -> tuple[list[Evidence], tuple[str, str, str] | None]:
     attribute, entity, source = after or ("", "", "")
     asked: dict[str, Any] = {
-        "unit": unit_key(sheet.unit),
+        "units": list(places),
         "inputs": sorted(inputs),
         "attribute": attribute,
         "entity": entity,
@@ -271,7 +289,7 @@ async def _evidence(
     if moment.is_now:
         rows = (await tx.execute(_FACTS_NOW, asked)).all()
     else:
-        rows = (await tx.execute(_FACTS_THEN, asked | {"units": [asked["unit"]], **_seen_at(moment)})).all()
+        rows = (await tx.execute(_FACTS_THEN, asked | _seen_at(moment))).all()
     found = await _tell(tx, rows[:limit])
     last = found[-1].fact if len(rows) > limit and found else None
     return found, (last.attribute, last.entity, last.source) if last else None

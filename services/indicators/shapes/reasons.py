@@ -47,6 +47,7 @@ class SourceOut(BaseModel):
 class FactOut(BaseModel):
     attribute: str
     entity: str
+    unit: str = Field(description="Where it is: the unit itself, or one of its villages.")
     value: FigureOut | StateValue | None
     period: str
     withdrawn: bool
@@ -63,6 +64,7 @@ def fact_out(evidence: Evidence) -> FactOut:
     return FactOut(
         attribute=fact.attribute,
         entity=fact.entity,
+        unit=fact.unit.partition("@")[0],
         value=value_out(fact.value),
         period=fact.period,
         withdrawn=fact.withdrawn,

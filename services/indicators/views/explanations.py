@@ -60,6 +60,8 @@ class EvidenceView:
     at: datetime
     over: str = ""
     """How a figure of former units came to be one of this unit."""
+    where: str = ""
+    """The village it is in, where it is counted for the commune."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +346,9 @@ class ExplanationView:
         klass = "event" if evidence.kind == "event" else "partner" if evidence.kind == "observation" else "staff"
         source = source_words(klass, "settlement" if evidence.kind == "settlement" else fact.source, _)
         over = self._words.handed_over(evidence)
-        return EvidenceView(evidence, name.in_(locale), value, source, fact.observed_at, over)
+        place = self.found.places.get(fact.unit)
+        where = place.name if place is not None and place.code != self.found.sheet.unit.code else ""
+        return EvidenceView(evidence, name.in_(locale), value, source, fact.observed_at, over, where)
 
     def _child(self, line: Line, locale: str, _: Translate) -> tuple[Unit, str, str, str]:
         here = f"/indicators/units/{line.unit.code}/items/{self.item.code}"
