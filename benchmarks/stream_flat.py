@@ -1,5 +1,9 @@
 """Whether an event costs the same however many villages there are and however many facts lie in the tables already.
 
+A stream that lags writes tens of thousands of events at once, and among few villages many of them change the same row
+of the same sheet, which is then written once. So villages are compared twice: behind, at full speed, and keeping up
+with a steady rate, where nearly each event is a change of its own.
+
 What is compared are processes that have met all units: a first pass tells a household of each village in turn, the
 second is measured: half newer words of households there are, picked at random, half new households. Where facts lie in
 the tables already, the newer words are spread over all of them.
@@ -38,13 +42,15 @@ _TALLY = """
 """
 
 
-async def once(bench: Bench, prefix: str, count: int, villages: int, known: int = 0) -> dict[str, Any]:
-    """Rate and processor time of `count` events, by a process that has all units in memory."""
+async def once(bench: Bench, prefix: str, count: int, villages: int, known: int = 0, rate: int = 0) -> dict[str, Any]:
+    """Rate and processor time of `count` events, by a process that has all units in memory; at most `rate` a second."""
     filled = await _fill(bench, prefix, FIRST, variant="turn", villages=villages, known=known)
     known = filled["households"]
     with bench.start("ours", prefix, FIRST + count, warm=FIRST) as running:
         # They wait, ready to be sent, until the first pass is through.
-        filled = await _fill(bench, prefix, count, variant="again", villages=villages, known=known, after=FIRST)
+        filled = await _fill(
+            bench, prefix, count, variant="again", villages=villages, known=known, after=FIRST, rate=rate
+        )
         one = await asyncio.to_thread(bench.answer, running)
     rows = (await rows_written(bench.connection) - filled["written"]) / count
     return {**one, "households": filled["households"], "rows": rows}
@@ -85,6 +91,24 @@ async def villages(bench: Bench, result: Result, count: int, rounds: int) -> Non
     result.details["villages"] = found
 
 
+async def keeping_up(bench: Bench, result: Result, rate: int, count: int, rounds: int) -> None:
+    """Processor time of the whole machine an event, at a steady rate that it can keep up with."""
+    found: dict[int, list[dict[str, Any]]] = {FEW: [], MANY: []}
+    for n in range(rounds):
+        for size, seen in found.items():
+            await bench.villages(size)
+            seen.append(await once(bench, f"pace{size}-{n}-", count, size, rate=rate))
+            _told(result, f"{size} villages at {rate}/s", seen[-1])
+    for what, unit, of in (
+        ("Processor time of the machine an event", "µs/event", lambda one: one["cores"] / one["rate"] * 1e6),
+        ("Rows an event writes", "rows/event", lambda one: one["rows"]),
+    ):
+        here, there = ([of(one) for one in found[size]] for size in (MANY, FEW))
+        name = f"{what}, {MANY:,} villages, keeping up with {rate:,}/s"
+        result.add(Figure(name, unit, here, f"{FEW} villages", there))
+    result.details["keeping_up"] = found
+
+
 async def facts(bench: Bench, result: Result, there: int, count: int, rounds: int) -> None:
     """The same events on top of nothing and on top of `there` facts with their history and heaps."""
     empty, full = [], []
@@ -111,6 +135,7 @@ async def _measure(result: Result, quick: bool, there: int) -> None:
     count, rounds = (20_000, 1) if quick else (100_000, 3)
     async with opened() as bench:
         await villages(bench, result, count, rounds)
+        await keeping_up(bench, result, 500, 2_000 if quick else 10_000, rounds)
         await facts(bench, result, there, count, rounds)
 
 

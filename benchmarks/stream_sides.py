@@ -34,6 +34,8 @@ from services.indicators.stream.sink import stream
 
 PARTITIONS = 12
 TOPIC = "xaso.observations.v1"
+TICK = 0.05
+"""Seconds between two sends at a steady rate."""
 KIND = b"xaso.observations.v1.ObservationRecorded"
 RATIOS = ("village.fibre_households", "village.mobile_internet_people", "village.signal_area")
 COUNTS = ("village.households", "village.working_age_people")
@@ -154,15 +156,23 @@ async def rows_written(connection: asyncpg.Connection) -> int:
 
 
 async def fill(settings: Settings) -> dict[str, Any]:
-    """Send COUNT events, one in a hundred twice, all villages mixed; all at once, when AFTER events are committed."""
+    """Send COUNT events, one in a hundred twice, all villages mixed, when AFTER events are committed; all at once, or
+    RATE a second.
+    """
+    rate = int(env("RATE", "0"))
     count, topic = int(env("COUNT")), settings.topic_prefix + TOPIC
     mix = Mix(env("VARIANT", "unit"), int(env("VILLAGES", "2000")), int(env("SEED", "1")), int(env("KNOWN", "0")))
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, max_batch_size=1 << 20, linger_ms=20)
     await producer.start()
     sent = size = 0
     pending: dict[int, Any] = {}
-    batches: list[tuple[int, Any]] = []
+    # What is sent together: some full batches, or what falls into one tick.
+    parts: list[list[tuple[int, Any]]] = [[]]
     while sent < count:
+        if rate and sent >= len(parts) * rate * TICK:
+            parts[-1] += pending.items()
+            pending.clear()
+            parts.append([])
         partition, value, headers = mix.event()
         size += len(value) + sum(len(k) + len(v) for k, v in headers)
         for _ in range(2 if sent % 100 == 50 else 1):
@@ -173,16 +183,20 @@ async def fill(settings: Settings) -> dict[str, Any]:
                     batch = pending[partition] = producer.create_batch()
                 if batch.append(key=None, value=value, timestamp=None, headers=headers) is not None:
                     break
-                batches.append((partition, pending.pop(partition)))
-    batches += pending.items()
+                parts[-1].append((partition, pending.pop(partition)))
+                if not rate and len(parts[-1]) == 48:
+                    parts.append([])
+    parts[-1] += pending.items()
     written = 0
     if after := int(env("AFTER", "0")):
         connection = await asyncpg.connect(dsn(settings))
         await reached(connection, topic, after)
         written = await rows_written(connection)
         await connection.close()
-    for n in range(0, len(batches), 48):
-        part = batches[n : n + 48]
+    began = time.monotonic()
+    for n, part in enumerate(parts):
+        if rate and (pause := began + n * TICK - time.monotonic()) > 0:
+            await asyncio.sleep(pause)
         await asyncio.gather(*[await producer.send_batch(batch, topic, partition=place) for place, batch in part])
     await producer.stop()
     return {"sent": sent, "told": mix.told, "bytes": size / sent, "households": mix.households, "written": written}

@@ -121,6 +121,8 @@ async def test_an_overlay_holds_within_its_unit_only(clean: Stage) -> None:
 
 
 async def test_a_new_set_is_there_for_every_unit(clean: Stage) -> None:
+    async with clean.running.tx() as tx:
+        await applying.keep_shipped(tx)
     unit, silent = await clean.new_village(), await clean.new_village()
     await tell(clean, unit, "village.fibre_households", Ratio(61, 100))
     assert (await put(clean, "thu-2026", trial_set(2026), ROBOT)).status_code == 200
@@ -137,9 +139,19 @@ async def test_a_new_set_is_there_for_every_unit(clean: Stage) -> None:
     assert found.json()["status"] == "unmet"
     listed = await clean.client.get(f"{API}/criteria/thu-2026")
     assert [one["version"] for one in listed.json()["editions"]] == [1, 2]
+    before, row = datetime.now(UTC).isoformat(), found.json()["items"][0]["code"]
     await clean.client.delete(f"{API}/criteria/thu-2026", headers=ROBOT)
     await follow_up(clean)
-    assert (await clean.client.get(f"{API}/units/{unit.code}/sets/thu-2026")).status_code == 404
+    for path in (
+        f"{API}/units/{unit.code}/sets/thu-2026",
+        f"{API}/units/{unit.code}/sets/thu-2026/items/{row}/explanation",
+        *(f"/indicators/units/{unit.code}{way}?set=thu-2026" for way in ("", "/sheet.csv", f"/items/{row}")),
+        *(f"/indicators/units/{unit.code}/items/{row}/{way}?set=thu-2026" for way in ("history", "history.csv")),
+    ):
+        assert (await clean.client.get(path)).status_code == 404, path
+        then = await clean.client.get(f"{path}{'&' if '?' in path else '?'}as_of={before.replace('+', '%2B')}")
+        assert then.status_code == 200, (path, then.text)
+        assert "61" in then.text, path
     async with clean.running.tx() as tx:
         left = await tx.execute(sa.text("SELECT count(*) FROM item WHERE set_code = 'thu-2026'"))
         assert left.scalar_one() == 0

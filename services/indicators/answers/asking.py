@@ -40,6 +40,14 @@ def as_of_instant(as_of: str | None) -> datetime | None:
         raise Malformed(field="as_of", message_="Thời điểm không đọc được.") from error
 
 
+async def catalogue_of(tx: AsyncSession, as_of: str | None) -> criteria.Catalogue:
+    """What is in force, or was on another day: a set withdrawn since is in it. Raises Malformed."""
+    if not as_of:
+        return library.catalogue()
+    moment = Moment(as_of_instant(as_of))
+    return await editions.asked(tx, moment.instant, moment.day, None)
+
+
 async def past(tx: AsyncSession, code: str, set_code: str, as_of: str | None, known_at: str | None = None) -> asof.Past:
     """The sheet of another day, by the set as it was written then; raises what `asof.sheet` raises, and Malformed."""
     moment = Moment(as_of_instant(as_of), as_of_instant(known_at))
@@ -147,26 +155,26 @@ class RowHistory:
 
 @dataclass(frozen=True, slots=True)
 class RowAsked:
-    """Whose history is asked for: `on` picks the unit the code named that day (None: today's)."""
+    """Whose history is asked for: `as_of` picks the unit and the set that the codes named then (empty: today's)."""
 
     unit: str
     set_code: str
     item: str
-    on: date | None = None
+    as_of: str = ""
     first: str = ""
     last: str = ""
 
 
 async def row_history(tx: AsyncSession, asked: RowAsked, limit: int, after: str | None) -> RowHistory:
     """The history of a row; raises UnknownSet, UnknownItem, UnknownUnit, and Malformed for what cannot be read."""
-    catalogue = library.catalogue()
+    catalogue, on = await catalogue_of(tx, asked.as_of), as_of_day(asked.as_of)
     criteria_set = queries.criteria_set(catalogue, asked.set_code)
     item = next((one for one in catalogue.rows_of(criteria_set.code) if one.code == asked.item), None)
     if item is None:
         raise UnknownItem(set=criteria_set.code, item=asked.item[:60])
-    today = asked.on or units.today()
+    today = on or units.today()
     within = history.stretch(asked.first, asked.last, today) if asked.first or asked.last else history.EVER
-    unit = await units.get(tx, asked.unit, asked.on)
+    unit = await units.get(tx, asked.unit, on)
     cursor = decode_cursor(after, 1)
     if cursor and not (isinstance(cursor[0], int) and 0 <= cursor[0] < 2**63):
         raise Malformed(field="after", message_="Vị trí trang không đọc được.")

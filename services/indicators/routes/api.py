@@ -120,10 +120,9 @@ async def get_sheet(
     The header `xaso-answered-from` says whether a sheet of the past was judged anew from `facts` or, for units with
     many below them, is what the `log` of changes says had been computed by then.
     """
-    criteria = queries.criteria_set(library.catalogue(), set_code)
     locale = spoken(request, response, lang)
     if not as_of and not known_at:
-        sheet = await queries.sheet(tx, code, criteria)
+        sheet = await queries.sheet(tx, code, queries.criteria_set(library.catalogue(), set_code))
         if not sources:
             return schemas.sheet_out(sheet, locale)
         return _sourced(schemas.sourced_out(sheet, locale, await asking.sources(tx, sheet)), response)

@@ -81,5 +81,5 @@ async def get_history(
 
     `as_of` picks the unit the code named then.
     """
-    asked = asking.RowAsked(code, set_code, item_code, asking.as_of_day(as_of), first or "", last or "")
+    asked = asking.RowAsked(code, set_code, item_code, as_of or "", first or "", last or "")
     return telling.history_out(await asking.row_history(tx, asked, limit, after))

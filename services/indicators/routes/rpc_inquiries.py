@@ -11,7 +11,6 @@ from xaso.indicators.v1 import indicators_pb2 as pb
 from chassis.auth import Principal
 from chassis.errors import Invalid, Malformed
 from chassis.i18n import Locale
-from chassis.units import VIETNAM
 from services.indicators.answers import asking, history, queries, whatif
 from services.indicators.answers.needs import Entity, Need
 from services.indicators.calculation.evaluation import value_of
@@ -160,14 +159,14 @@ async def row_history(tx: AsyncSession, request: pb.HistoryRequest) -> pb.Histor
     """The changes of a row and its course; raises Malformed and Invalid where the question cannot be read."""
     if not 0 <= request.page_size <= LARGEST_PAGE:
         raise Invalid(field="page_size", message_="Cỡ trang từ 1 đến {most}.", most=LARGEST_PAGE)
-    on = None
+    as_of = ""
     if request.HasField("as_of"):
         try:
-            on = request.as_of.ToDatetime(tzinfo=UTC).astimezone(VIETNAM).date()
+            as_of = request.as_of.ToDatetime(tzinfo=UTC).isoformat()
         except (ValueError, OverflowError) as error:
             raise Malformed(field="as_of", message_="Thời điểm không đọc được.") from error
     # `from` is a word of Python's own.
-    asked = asking.RowAsked(request.unit, request.set, request.item, on, getattr(request, "from"), request.to)
+    asked = asking.RowAsked(request.unit, request.set, request.item, as_of, getattr(request, "from"), request.to)
     found = await asking.row_history(tx, asked, request.page_size or DEFAULT_PAGE, request.page_token or None)
     return pb.HistoryResponse(
         unit=found.unit.code,

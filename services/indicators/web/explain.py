@@ -14,7 +14,6 @@ from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.answers import asking, history, needs
 from services.indicators.calculation.model import UnknownItem
-from services.indicators.criteria import library
 from services.indicators.web.shell import TEMPLATES, SetParam, as_of_words, set_of, unit_path
 
 pages = PageRouter(templates=TEMPLATES)
@@ -80,13 +79,12 @@ async def row_history(
 ) -> Response:
     """How a row came about: a chart of a year against the target, and every change."""
     criteria_set = await set_of(tx, set_code, code, as_of)
-    row = asking.RowAsked(code, criteria_set.code, item_code, asking.as_of_day(as_of))
+    row = asking.RowAsked(code, criteria_set.code, item_code, as_of or "")
     found = await asking.row_history(tx, row, TURNS, after)
     here = f"/indicators/units/{found.unit.code}/items/{found.item.code}"
     asked = {"set": criteria_set.code, "as_of": as_of or None}
-    view = views.CourseView(
-        found.item, found.turns, found.course, found.today, library.catalogue(), page.locale, page._
-    )
+    catalogue = await asking.catalogue_of(tx, as_of)
+    view = views.CourseView(found.item, found.turns, found.course, found.today, catalogue, page.locale, page._)
     return page.render(
         "history.html",
         title=f"{found.item.code} · {found.unit.name}",
@@ -109,7 +107,7 @@ async def row_history_csv(
     """Every change of a row as CSV (UTF-8 with BOM), newest first."""
     criteria_set = await set_of(tx, set_code, code, as_of)
     unit = await units.get(tx, code, asking.as_of_day(as_of))
-    if all(one.code != item_code for one in library.catalogue().rows_of(criteria_set.code)):
+    if all(one.code != item_code for one in (await asking.catalogue_of(tx, as_of)).rows_of(criteria_set.code)):
         raise UnknownItem(set=criteria_set.code, item=item_code[:60])
     turns = await history.turns(tx, unit, (criteria_set.code, item_code), limit=MOST_LINES)
     body = views.history_csv(unit.code, criteria_set.code, item_code, turns[:MOST_LINES], page.locale, page._)

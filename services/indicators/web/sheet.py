@@ -15,16 +15,15 @@ from chassis.units import LEVELS
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.indicators import views
 from services.indicators.answers import asking, origins, queries
-from services.indicators.criteria import library
 from services.indicators.interchange import workbooks
 from services.indicators.web.downloads import download
 from services.indicators.web.shell import (
     TEMPLATES,
     SetParam,
     as_of_words,
-    chosen_set,
     last_sheet,
     set_choices,
+    set_of,
     unit_path,
 )
 
@@ -48,7 +47,8 @@ async def unit_sheet(
         here = await units.get(tx, code, asking.as_of_day(as_of))
     except units.FormerUnit as former:
         return page.redirect(last_sheet(code, set_code, former))
-    criteria_set = chosen_set(set_code, here)
+    catalogue = await asking.catalogue_of(tx, as_of)
+    criteria_set = await set_of(tx, set_code, code, as_of)
     if not as_of and LEVELS.index(here.level) < LEVELS.index(criteria_set.level):
         return page.redirect(views.place(here, criteria_set))
     if as_of:
@@ -64,14 +64,14 @@ async def unit_sheet(
     traits = await queries.traits(tx, here, (row.item for row in sheet.rows))
     drawn["documents"] = await origins.behind(tx, {row.cause for row in sheet.rows})
     view = views.SheetView(
-        sheet, library.catalogue(), page.locale, page._, missing_only=show == "missing", traits=traits, **drawn
+        sheet, catalogue, page.locale, page._, missing_only=show == "missing", traits=traits, **drawn
     )
     history = [] if as_of else await queries.latest_changes(tx, here, criteria_set)
     return page.render(
         "sheet.html",
         title=here.name,
         view=view,
-        history=[views.history_line(change, library.catalogue(), page.locale, page._) for change in history],
+        history=[views.history_line(change, catalogue, page.locale, page._) for change in history],
         as_of=as_of_words(as_of, page.locale) if as_of else "",
         asked={"set": criteria_set.code, "as_of": as_of or None},
         today=units.today().isoformat(),
@@ -88,12 +88,12 @@ async def unit_sheet(
 async def _table(page: Page, tx: Tx, code: str, set_code: str | None, as_of: str | None) -> workbooks.Table:
     """The sheet as the page shows it, of today or of another day."""
     day = asking.as_of_day(as_of)
-    of = chosen_set(set_code, await units.get(tx, code, day))
+    of = await set_of(tx, set_code, code, as_of)
     sheet = (await asking.past(tx, code, of.code, as_of)).sheet if as_of else await queries.sheet(tx, code, of)
     rows = await queries.suspended(tx, sheet.unit, of.code, day or units.today())
     orders = views.order_words(rows, page.locale, page._)
     sources = await asking.sources(tx, sheet, as_of)
-    return views.sheet_table(sheet, library.catalogue(), orders, sources, page.locale, page._)
+    return views.sheet_table(sheet, await asking.catalogue_of(tx, as_of), orders, sources, page.locale, page._)
 
 
 async def _below(tx: Tx, sheet: queries.Sheet, as_of: str) -> list[tuple[str, str]]:

@@ -33,10 +33,13 @@ def chosen_set(code: str | None, unit: Unit) -> criteria.CriteriaSet:
 
 
 async def set_of(tx: AsyncSession, code: str | None, unit: str, as_of: str | None = None) -> criteria.CriteriaSet:
-    """As `chosen_set`, for the unit a code names today or named then; raises UnknownSet, UnknownUnit and Malformed."""
+    """As `chosen_set`, for the unit a code names today or named then, of the sets of that day; raises UnknownSet,
+    UnknownUnit and Malformed.
+    """
+    catalogue, day = await asking.catalogue_of(tx, as_of), asking.as_of_day(as_of)
     if code:
-        return queries.criteria_set(library.catalogue(), code)
-    return chosen_set(None, await units.get(tx, unit, asking.as_of_day(as_of)))
+        return queries.criteria_set(catalogue, code)
+    return first_set(catalogue, day or units.today(), await units.get(tx, unit, day))
 
 
 def as_of_words(as_of: str, locale: str) -> str:
