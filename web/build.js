@@ -13,7 +13,7 @@ const dist = path.join(web, "dist");
 const fresh = path.join(web, `.dist-${process.pid}`);
 
 const styles = ["styles/app.css", "styles/wall.css", "icon.svg"];
-const scripts = ["app", "live", "geolocate", "inbox", "table"].map((name) => `islands/${name}.ts`);
+const scripts = ["app", "live", "geolocate", "inbox", "table", "push"].map((name) => `islands/${name}.ts`);
 
 function characters(...ranges) {
   let text = "";

@@ -19,6 +19,7 @@ from services.ecommerce import access, commands, pictures, queries, schemas
 from services.ecommerce.channels import channels
 from services.ecommerce.cursors import catalogue_key, catalogue_position, id_key, id_position, product_key
 from services.ecommerce.model import Product, Status
+from services.ecommerce.tracing import commands as tracing
 
 api = ApiRouter(prefix="/api/v1", reads="ecommerce.read")
 
@@ -79,7 +80,11 @@ async def get_producer(tx: Tx, me: Me, producer_id: uuid.UUID) -> schemas.Produc
 @api.patch("/producers/{producer_id}")
 async def change_producer(tx: Tx, me: Me, producer_id: uuid.UUID, body: schemas.ProducerChanges) -> schemas.ProducerOut:
     """Rename a producer or, as staff, say which account acts as it; fields left out stay."""
-    return schemas.ProducerOut.of(await commands.change_producer(tx, me, producer_id, **body.changed()))
+    changed = body.changed()
+    producer = await commands.change_producer(tx, me, producer_id, **changed)
+    if "kind" in changed:
+        await tracing.producer_changed(tx, producer_id)
+    return schemas.ProducerOut.of(producer)
 
 
 @api.get("/products")

@@ -18,5 +18,8 @@ class Settings(ServiceSettings):
         default=1.0, description="Seconds between two looks for listings that begin or end by the clock."
     )
     turn_batch: int = Field(default=200, description="Products whose listings begin or end in one transaction.")
+    tourism_seconds: float = Field(
+        default=30.0, description="Seconds between two looks for tourism points and bookings that fall due."
+    )
     photo_max_bytes: int = Field(default=8 * 1024 * 1024, description="Largest photo file accepted, in bytes.")
     photo_max_side: int = Field(default=1200, description="Longest side of a stored photo, in pixels.")

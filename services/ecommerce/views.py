@@ -83,9 +83,15 @@ def rail(page: Page, me: Principal | None, active: str) -> list[dict[str, Any]]:
     entries = [("catalogue", "/ecommerce/", _("Sản phẩm đang bán"))]
     if me.roles & {*PRODUCER}:
         entries.append(("mine", "/ecommerce/mine", _("Sản phẩm của tôi")))
+        entries.append(("tracing", "/ecommerce/tracing", _("Truy xuất nguồn gốc")))
     if me.roles & {*VIEWERS}:
         entries.append(("manage", "/ecommerce/manage", _("Sản phẩm của xã")))
         entries.append(("producers", "/ecommerce/producers", _("Cơ sở sản xuất")))
+        entries.append(("payments", "/ecommerce/payments", _("Thu phí")))
+        entries.append(("businesses", "/ecommerce/payments/businesses", _("Cơ sở kinh doanh")))
+        entries.append(("lots", "/ecommerce/lots", _("Lô hàng của xã")))
+    entries.append(("tourism", "/ecommerce/tourism", _("Điểm du lịch")))
+    entries.append(("tourism-manage", "/ecommerce/tourism/manage", _("Quản lý điểm du lịch")))
     return [{"href": href, "label": label, "count": None, "active": key == active} for key, href, label in entries]
 
 

@@ -19,9 +19,12 @@ from chassis.paging import After, page_of
 from chassis.web import MaybeMe, Page, PageRouter, Tx
 from services.ecommerce import access, qr, queries, schemas, views
 from services.ecommerce.cursors import catalogue_key, catalogue_position
+from services.ecommerce.tracing import queries as tracing
 from services.ecommerce.views import ProductId
 
 PAGE = 24
+LOTS = 5
+"""Published lots, the newest, that the page of a product leads to."""
 
 pages = PageRouter(templates=Path(__file__).parent / "templates")
 
@@ -86,6 +89,7 @@ async def product(page: Page, tx: Tx, me: MaybeMe, product_id: ProductId) -> Res
         unit_path=await views.unit_path(tx, here, views.catalogue_href),
         staff_nav=views.rail(page, me, ""),
         buy=shown.live_listings(at),
+        lots=(await tracing.lots(tx, product_id=shown.id, limit=LOTS))[:LOTS],
         may_change=access.may_change(me, shown),
         page_url=schemas.page_url(shown.id, page.renderer.settings.public_url),
         **views.words(page),

@@ -77,6 +77,7 @@ def rail(page: Page, active: str) -> list[dict[str, Any]]:
     items = [
         ("units", "/identity/units", "Đơn vị"),
         ("teams", "/identity/teams", "Tổ công nghệ số"),
+        ("households", "/identity/households", "Sổ hộ"),
         ("directory", "/identity/directory", "Danh bạ cán bộ"),
     ]
     if me.roles & set(GRANTERS):

@@ -26,6 +26,7 @@ from services.indicators.routes.inquiries import inquiries
 from services.indicators.routes.refusals import refusals
 from services.indicators.routes.settlements import settlements
 from services.indicators.settings import Settings
+from services.indicators.sources.readings import Readings, tell
 from services.indicators.stream import sink as stream
 from services.indicators.stream.consumers import on
 from services.indicators.upkeep import following
@@ -34,9 +35,10 @@ from services.indicators.upkeep.maintaining import maintaining
 
 @dataclass
 class IndicatorsService(Service):
-    """The service and what its entry points share: the changes as they come."""
+    """The service and what its entry points share: the changes as they come, and what other systems read."""
 
     live: Live = field(kw_only=True)
+    readings: Readings = field(kw_only=True)
 
 
 async def sequence(runtime: Runtime) -> None:
@@ -89,6 +91,23 @@ async def files(runtime: Runtime) -> None:
             await asyncio.sleep(settings_of(runtime).import_poll_seconds)
 
 
+async def readings(runtime: Runtime) -> None:
+    """Tells which systems read the data of which communes; a failure keeps what was not told."""
+    service = runtime.service
+    if not isinstance(service, IndicatorsService):
+        raise TypeError("readings are noted by the service of indicators")
+    while True:
+        taken = service.readings.take()
+        try:
+            if taken:
+                async with runtime.sessions.begin() as tx:
+                    await tell(tx, taken, library.catalogue())
+        except BaseException:
+            service.readings.give_back(taken)
+            raise
+        await asyncio.sleep(settings_of(runtime).reading_seconds)
+
+
 async def criteria(runtime: Runtime) -> None:
     """Keeps the catalogue of this process the one in force."""
     await following.follow(runtime.sessions, settings_of(runtime))
@@ -111,17 +130,18 @@ def settings_of(runtime: Runtime) -> Settings:
 
 def service(settings: Settings | None = None) -> Service:
     settings = settings or Settings()
-    watched = Live(settings)
+    watched, read = Live(settings), Readings()
     return IndicatorsService(
         title="Chỉ tiêu",
         package="services.indicators",
         settings=settings,
         pages=web.routers,
         api=[api, inquiries, import_routes, refusals, settlements, maintaining, exchange],
-        rpcs=rpc.rpcs(settings, watched),
+        rpcs=rpc.rpcs(settings, watched, read),
         consumers=on,
         make_consumer=follow,
-        tasks=[sequence, calendar, late_words, imports, files, criteria_work],
+        tasks=[sequence, calendar, late_words, imports, files, criteria_work, readings],
         everywhere=[criteria],
         live=watched,
+        readings=read,
     )

@@ -40,6 +40,10 @@ class Settings(ServiceSettings):
         ge=1,
         description="Days after which files that were put aside, or could not be read or applied, are cleared.",
     )
+    reading_seconds: float = Field(
+        default=2.0,
+        description="Longest time, in seconds, before the reading of a commune's data by another system counts.",
+    )
     submit_batch: int = Field(default=500, description="Observations committed together while a stream comes in.")
     submit_wait_seconds: float = Field(
         default=0.2, description="Longest time, in seconds, an observation waits for others before it is committed."

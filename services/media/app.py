@@ -9,12 +9,16 @@ from services.media.bulletins import api as bulletins_api
 from services.media.cameras import api as cameras_api
 from services.media.cameras.prober import Prober
 from services.media.consumers import on
+from services.media.notices import api as notices_api
+from services.media.notices.sender import Sender
 from services.media.rpc import rpcs
 from services.media.settings import Settings
 from services.media.speakers import api as speakers_api
 from services.media.speakers.hub import Hub
 from services.media.speakers.leader import lead
 from services.media.vault import vault_for
+from services.media.watching import api as watching_api
+from services.media.watching.watcher import Watcher
 
 
 def service(settings: Settings | None = None) -> Service:
@@ -31,13 +35,21 @@ def service(settings: Settings | None = None) -> Service:
         """The camera probes, shared by all processes of the service."""
         await Prober(runtime.sessions, chosen, vault).run()
 
+    async def watcher(runtime: Runtime) -> None:
+        """The looks at cameras that have rules, shared by all processes of the service."""
+        await Watcher(runtime.sessions, chosen, vault).run()
+
+    async def sender(runtime: Runtime) -> None:
+        """Notices that are due and pushes to phones, shared by all processes of the service."""
+        await Sender(runtime.sessions, chosen).run()
+
     return Service(
         settings=chosen,
         package="services.media",
         title="Xã Số: truyền thanh và camera",
         pages=web.pages(),
-        api=[speakers_api.api, bulletins_api.api, cameras_api.api, live.api],
+        api=[speakers_api.api, bulletins_api.api, cameras_api.api, watching_api.api, notices_api.api, live.api],
         consumers=on,
         rpcs=rpcs(chosen),
-        tasks=[hub, prober],
+        tasks=[hub, prober, watcher, sender],
     )

@@ -9,7 +9,10 @@ from xaso.identity.v1 import events_pb2 as identity
 from chassis import units
 from chassis.consumer import Consumers, Event
 from services.media.cameras.model import Camera
+from services.media.notices.model import Notice, Subscription, WasteRule
 from services.media.speakers.model import Cluster, Loudspeaker
+from services.media.watching.commands import forget_person
+from services.media.watching.model import Alert
 
 on = Consumers()
 
@@ -18,15 +21,25 @@ UnitEvent = identity.UnitEntered | identity.UnitChanged | identity.UnitEnded
 
 @on(identity.UnitEntered, identity.UnitChanged, identity.UnitEnded)
 async def unit_told(tx: AsyncSession, event: Event[UnitEvent]) -> None:
-    """Keep the unit; where a village now lies elsewhere its devices follow, so that the right staff sees them."""
+    """Keep the unit; where a village now lies elsewhere what is in it follows, so that the right staff sees it."""
     unit = units.from_message(event.data.unit)
     await units.project(tx, unit, event.sequence)
-    if unit.level != "village":
+    if unit.level not in ("village", "commune"):
         return
     current = await units.find(tx, unit.code)
     if current is None:
         return
-    for table in (Cluster, Loudspeaker, Camera):
+    moved = sa.update(Notice).where(Notice.unit == unit.code, Notice.path != current.path)
+    await tx.execute(moved.values(path=current.path, commune=current.commune))
+    if unit.level == "commune":
+        return
+    for table in (Cluster, Loudspeaker, Camera, Alert, Subscription, WasteRule):
         await tx.execute(
             sa.update(table).where(table.unit == unit.code, table.path != current.path).values(path=current.path)
         )
+
+
+@on(identity.ResidentErased)
+async def resident_erased(tx: AsyncSession, event: Event[identity.ResidentErased]) -> None:
+    """Alerts of cameras no longer name who judged them."""
+    await forget_person(tx, event.data.account_id)

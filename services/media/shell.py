@@ -17,6 +17,7 @@ from chassis.auth import STAFF, Principal
 from chassis.errors import NotFound
 from chassis.pages import Page
 from services.media import access
+from services.media.watching import queries as watching
 
 TEMPLATES = Path(__file__).parent / "templates"
 PREFIX = "/media"
@@ -40,7 +41,8 @@ async def view(page: Page, tx: AsyncSession, me: Principal | None, unit: units.U
     links = [{"code": u.code, "name": u.name, "href": href(u)} for u in above]
     context: dict[str, Any] = {"unit": unit, "unit_path": links, "staff": staff, "enterer": enterer}
     if me is not None and me.may(access.READERS, unit.path):
-        context["staff_nav"] = _rail(page, unit)
+        around = unit.path.rpartition("/")[0] if unit.level == "village" else unit.path
+        context["staff_nav"] = _rail(page, unit, await watching.waiting(tx, around))
     return View(unit, context, staff, enterer)
 
 
@@ -49,7 +51,7 @@ def href(unit: units.Unit) -> str:
     return f"{PREFIX}/villages/{unit.code}" if unit.level == "village" else f"{PREFIX}/?unit={unit.code}"
 
 
-def _rail(page: Page, unit: units.Unit) -> list[dict[str, Any]]:
+def _rail(page: Page, unit: units.Unit, alerts: int) -> list[dict[str, Any]]:
     here = page.request.url.path
     around = unit.commune
     return [
@@ -58,6 +60,17 @@ def _rail(page: Page, unit: units.Unit) -> list[dict[str, Any]]:
             "href": f"{PREFIX}/bulletins?unit={around}",
             "label": page._("Bản tin thử"),
             "active": here.startswith(f"{PREFIX}/bulletins"),
+        },
+        {
+            "href": f"{PREFIX}/camera-alerts?unit={around}",
+            "label": page._("Cảnh báo camera"),
+            "active": here.startswith(f"{PREFIX}/camera-alerts"),
+            "count": alerts or None,
+        },
+        {
+            "href": f"{PREFIX}/notices/desk?unit={around}",
+            "label": page._("Thông báo đến điện thoại"),
+            "active": here.startswith(f"{PREFIX}/notices"),
         },
     ]
 

@@ -35,16 +35,24 @@ class Vault:
 
     def seal(self, plain: str, *, owner: str) -> bytes:
         """Encrypt `plain` for the row named `owner`."""
+        return self.seal_bytes(plain.encode(), owner=owner)
+
+    def seal_bytes(self, plain: bytes, *, owner: str) -> bytes:
+        """As :meth:`seal`, for what is no text."""
         nonce = os.urandom(_NONCE_BYTES)
-        return _VERSION + nonce + self._box.encrypt(nonce, plain.encode(), owner.encode())
+        return _VERSION + nonce + self._box.encrypt(nonce, plain, owner.encode())
 
     def open(self, sealed: bytes, *, owner: str) -> str:
         """Decrypt what :meth:`seal` made for the same `owner`; raises VaultClosed."""
+        return self.open_bytes(sealed, owner=owner).decode()
+
+    def open_bytes(self, sealed: bytes, *, owner: str) -> bytes:
+        """As :meth:`open`, for what is no text."""
         if sealed[:1] != _VERSION:
             raise VaultClosed
         nonce, box = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
         try:
-            return self._box.decrypt(nonce, box, owner.encode()).decode()
+            return self._box.decrypt(nonce, box, owner.encode())
         except InvalidTag:
             # The cause is left out: it says nothing, and a traceback must not carry the ciphertext.
             raise VaultClosed from None

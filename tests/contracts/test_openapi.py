@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from chassis.service import Runner, origin, web_server
-from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions
+from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions, walk_tracing
 from tests.contracts.services import NAMES, made
 from tests.contracts.walk import A_VILLAGE, OWNERS, A, Made, Stage
 from tests.support.running import bearer
@@ -68,7 +68,9 @@ class Live:
 
 
 async def arrange(stages: dict[str, Stage]) -> dict[str, Made]:
+    visited = await walk_ecommerce.visited(stages["ecommerce"])
     listed = await walk_ecommerce.listed(stages["ecommerce"])
+    traced = await walk_tracing.published(stages["ecommerce"])
     bulletin = await walk_media.fresh_bulletin(stages["media"])
     camera = await walk_media.camera(stages["media"])
     return {
@@ -78,7 +80,7 @@ async def arrange(stages: dict[str, Stage]) -> dict[str, Made]:
             "code": A.code,
         },
         "petitions": await walk_petitions.answered(stages["petitions"]),
-        "ecommerce": listed,
+        "ecommerce": {**visited, **listed, **traced},
         "indicators": {
             **await walk_indicators.suspension(stages["indicators"]),
             "code": A_VILLAGE.code,

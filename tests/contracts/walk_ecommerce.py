@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
+from chassis.units import today
+from tests.contracts import walk_payments, walk_tracing
 from tests.contracts.walk import A_VILLAGE, DEAD_LETTERS, A, Case, Made, Stage
 from tests.contracts.walk_petitions import picture
 
@@ -67,13 +70,95 @@ async def ended(stage: Stage) -> Made:
     return made
 
 
+TOURISM = f"{API}/tourism"
+POINT = f"{TOURISM}/points/{{point_id}}"
+POINT_PAGE = "/tourism/points/{point_id}"
+VISIT = {"day": (today() + timedelta(days=1)).isoformat(), "people": 2, "name": "Trần Văn Bình", "phone": "0912345678"}
+CLOSING = {"opens_again_on": (today() + timedelta(days=9)).isoformat()}
+
+
+def a_point() -> dict[str, object]:
+    place = {"kind": "garden", "unit": A_VILLAGE.code, "lat": 20.8, "lon": 106.4}
+    return {"name": f"Vườn vải {uuid.uuid4()}", **place, "open_days": [1, 2, 3, 4, 5, 6, 7], "takes_bookings": True}
+
+
+async def point_draft(stage: Stage) -> Made:
+    made = await producer(stage)
+    point = await stage.do("producer", "POST", f"{TOURISM}/points", {**made, **a_point()})
+    return {**made, "point_id": point["id"], "name": point["name"]}
+
+
+async def point_open(stage: Stage) -> Made:
+    made = await point_draft(stage)
+    await stage.do("producer", "POST", f"{TOURISM}/points/{made['point_id']}/publish")
+    return made
+
+
+async def point_drawn(stage: Stage) -> Made:
+    made = await point_draft(stage)
+    await stage.do("producer", "POST", f"{TOURISM}/points/{made['point_id']}/photo", files=PHOTO)
+    return made
+
+
+async def visited(stage: Stage) -> Made:
+    made = await point_open(stage)
+    asking = f"{TOURISM}/points/{made['point_id']}/bookings"
+    booking = await stage.do("resident", "POST", asking, VISIT)
+    listed = await stage.do("producer", "GET", asking)
+    return {**made, "booking_id": listed["items"][0]["id"], "code": booking["code"]}
+
+
+TOURISM_CASES = (
+    Case(f"GET {TOURISM}/points", "officer", point_draft, query={"unit": A.code, "drafts": "true"}),
+    Case(f"POST {TOURISM}/points", json=a_point()),
+    Case(f"GET {POINT}", "producer", point_draft),
+    Case(f"PATCH {POINT}", "producer", point_open, json={"name": "Tên khác"}),
+    Case(f"POST {POINT}/publish", "producer", point_draft),
+    Case(f"POST {POINT}/close", "producer", point_open, json=CLOSING),
+    Case(f"POST {POINT}/take-back", "producer", point_open),
+    Case(f"POST {POINT}/photo", "producer", point_open, files=PHOTO),
+    Case(f"DELETE {POINT}/photo", "producer", point_drawn),
+    Case(f"GET {POINT}/bookings", "producer", visited),
+    Case(f"POST {POINT}/bookings/{{booking_id}}/answer", "producer", visited, json={"accept": True}),
+    Case("GET /tourism/manage", arrange=point_draft, query={"unit": A.code}),
+    Case("GET /tourism/points/new", query={"unit": A.code}),
+    Case(
+        "POST /tourism/points/new",
+        query={"unit": A.code},
+        form={"name": "Vườn", "kind": "farm", "unit": A_VILLAGE.code},
+    ),
+    Case(f"GET {POINT_PAGE}", "producer", point_draft),
+    Case(f"GET {POINT_PAGE}/photo", "producer", point_drawn),
+    Case(f"GET {POINT_PAGE}/edit", "producer", point_open),
+    Case(
+        f"POST {POINT_PAGE}/edit", "producer", point_open, form={"name": "Tên", "kind": "farm", "unit": A_VILLAGE.code}
+    ),
+    Case(f"GET {POINT_PAGE}/manage", "producer", visited),
+    Case(f"POST {POINT_PAGE}/publish", "producer", point_draft),
+    Case(f"POST {POINT_PAGE}/close", "producer", point_open, form=CLOSING),
+    Case(f"POST {POINT_PAGE}/take-back", "producer", point_open),
+    Case(f"POST {POINT_PAGE}/bookings/{{booking_id}}/answer", "producer", visited, form={"accept": "1"}),
+)
+
 OPEN = {
+    **walk_tracing.OPEN,
+    **walk_payments.OPEN,
     f"GET {API}/channels": "the list of sales channels; no unit, no person",
     "GET /": "the public catalogue",
+    "GET /tourism": "the public list of places to visit",
+    f"GET {TOURISM}/points.geojson": "the same list as GeoJSON: what is published, nothing else",
+    "POST /tourism/points/{point_id}/bookings": "anybody may ask to come; drafts answer 404",
+    f"POST {POINT}/bookings": "as the page",
+    "GET /tourism/bookings": "the form for a code; of those signed in their own requests",
+    "GET /tourism/bookings/{code}": "whoever knows the code, which nobody guesses, reads the answer and no name",
+    f"GET {TOURISM}/bookings/{{code}}": "as the page",
 }
 
 CASES = (
     *DEAD_LETTERS,
+    *walk_tracing.CASES,
+    *walk_payments.CASES,
+    *TOURISM_CASES,
     Case(f"GET {API}/producers", "officer", producer, query={"unit": A.code}),
     Case(f"GET {API}/producers", "producer", producer, hidden="{producer_id}"),
     Case(f"POST {API}/producers", json=PRODUCER_BODY, allows=("another producer",)),

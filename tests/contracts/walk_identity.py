@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from datetime import timedelta
 
@@ -12,6 +13,8 @@ from tests.contracts.walk import A_OTHER_VILLAGE, A_VILLAGE, A, Case, Made, Stag
 
 API = "/api/v1"
 PASSWORD = "một câu thật dài của người thử"
+numbers = itertools.count(1)
+"""Of households, each of another one."""
 
 
 def person() -> dict[str, str]:
@@ -60,6 +63,17 @@ async def logged(stage: Stage) -> Made:
     return {**made, "note": note}
 
 
+async def household(stage: Stage) -> Made:
+    where = f"Ngõ {uuid.uuid4()}"
+    body = {"unit": A_VILLAGE.code, "number": next(numbers), "people": 4, "address": where}
+    made = await stage.do("officer", "POST", f"{API}/households", body)
+    return {"household_id": made["id"], "number": made["number"], "where": where}
+
+
+async def free_number(_stage: Stage) -> Made:
+    return {"number": f"{next(numbers):03d}"}
+
+
 async def here(_stage: Stage) -> Made:
     return {"code": A.code}
 
@@ -91,6 +105,7 @@ OPEN = {
     f"GET {API}/units/{{code}}/history": "administrative units are public, also those that ended",
     f"GET {API}/teams": "teams and their counts are public figures",
     f"GET {API}/teams/{{team_id}}": "teams and their counts are public figures",
+    f"GET {API}/households/summary": "counts of households are public figures",
     f"GET {API}/directory": "staff who agreed to be listed",
     "GET /.well-known/openid-configuration": "protocol: discovery",
     "GET /jwks.json": "protocol: public keys",
@@ -121,6 +136,8 @@ OPEN = {
     "GET /units/{code}": "administrative units are public",
     "GET /teams": "teams and their counts are public figures",
 }
+TOTALS = {"unit": A.code, "households_in_all": 9, "offices": 2, "offices_located": 1}
+FILE = f"Thôn,Số thứ tự hộ,Số người\n{A_VILLAGE.name},{{number}},3\n"
 OF_ACCOUNT = f"{API}/accounts/{{account_id}}"
 
 CASES = (
@@ -139,6 +156,50 @@ CASES = (
     Case(f"GET {API}/teams/{{team_id}}/activities", arrange=logged, hidden="{note}"),
     Case(f"POST {API}/teams/{{team_id}}/activities", arrange=team, json={"content": "safety", "participants": 3}),
     Case(f"POST {API}/teams/{{team_id}}/dissolve", arrange=team),
+    Case(f"GET {API}/households", arrange=household, query={"unit": A_VILLAGE.code}, hidden="{where}"),
+    Case(
+        f"POST {API}/households",
+        arrange=free_number,
+        json={"unit": A_VILLAGE.code, "number": "{number}", "people": 3},
+    ),
+    Case(f"PUT {API}/households/totals", json=TOTALS),
+    Case(f"POST {API}/households/imports", arrange=free_number, json={"unit": A.code, "csv": FILE, "mode": "all"}),
+    Case(f"GET {API}/households/{{household_id}}", arrange=household),
+    Case(
+        f"PUT {API}/households/{{household_id}}",
+        arrange=household,
+        json={"unit": A_VILLAGE.code, "number": "{number}", "people": 9},
+    ),
+    Case(f"POST {API}/households/{{household_id}}/end", arrange=household, json={"why": "moved"}),
+    Case("GET /households", arrange=household, query={"unit": A_VILLAGE.code}, hidden="{where}"),
+    Case("GET /households.csv", arrange=household, query={"unit": A.code}, hidden="{where}"),
+    Case("GET /households/template.csv", query={"unit": A.code}),
+    Case("GET /households/new", query={"unit": A_VILLAGE.code}, hidden=f'value="{A_VILLAGE.code}"'),
+    Case(
+        "POST /households/new",
+        arrange=free_number,
+        form={"unit": A_VILLAGE.code, "number": "{number}", "people": "3"},
+    ),
+    Case("POST /households/totals", form={name: str(value) for name, value in TOTALS.items()}),
+    Case("GET /households/import", query={"unit": A.code}),
+    Case(
+        "POST /households/import",
+        form={"unit": A.code},
+        files={"file": ("so-ho.csv", FILE.replace("{number}", "990").encode(), "text/csv")},
+        looks=True,
+    ),
+    Case(
+        "POST /households/import/apply",
+        arrange=free_number,
+        form={"unit": A.code, "content": FILE, "mode": "valid"},
+    ),
+    Case("GET /households/{household_id}", arrange=household),
+    Case(
+        "POST /households/{household_id}",
+        arrange=household,
+        form={"unit": A_VILLAGE.code, "number": "{number}", "people": "8"},
+    ),
+    Case("POST /households/{household_id}/end", arrange=household, form={"why": "merged"}),
     Case("GET /accounts", "leader", account, hidden="{account_id}"),
     Case("GET /accounts/new", "leader", query={"unit": A.code}, hidden=f"({A_OTHER_VILLAGE.code})"),
     Case("POST /accounts/new", "leader", form=person()),

@@ -6,6 +6,7 @@ import io
 
 from PIL import Image
 
+from tests.contracts import walk_forum, walk_polls
 from tests.contracts.walk import A_VILLAGE, DEAD_LETTERS, A, Case, Made, Stage
 
 API = "/api/v1/petitions"
@@ -59,6 +60,8 @@ async def photographed(stage: Stage) -> Made:
 
 
 OPEN = {
+    **walk_forum.OPEN,
+    **walk_polls.OPEN,
     "GET /api/v1/categories": "what a petition can be about; no unit, no person",
     "GET /": "the list of public petitions",
     "GET /report": "the empty form; a draft opens only with the secret in its writer's cookie",
@@ -69,6 +72,7 @@ OPEN = {
 
 CASES = (
     *DEAD_LETTERS,
+    *walk_forum.CASES,
     # Whoever passes through a commune may report there; a partner's program only where the partner works.
     Case(
         f"POST {API}",
@@ -104,4 +108,5 @@ CASES = (
     Case("POST /{id:uuid}/rate", "resident", answered, form={"rating": "4", "comment": ""}),
     Case("POST /{id:uuid}/reopen", "resident", answered, form={"reason": "Đường vẫn hỏng như cũ."}),
     Case("POST /{id:uuid}/close", arrange=answered),
+    *walk_polls.CASES,
 )

@@ -165,6 +165,7 @@ PUBLIC = (
     "/identity/register?unit=11083",
     "/identity/directory",
     "/identity/teams",
+    "/identity/households?unit=11083",
     "/identity/units/30",
     "/identity/units?q=son",
 )
@@ -175,6 +176,8 @@ STAFF = (
     "/identity/accounts/new?q=hung",
     "/identity/units/11083",
     "/identity/teams/new",
+    "/identity/households/new",
+    "/identity/households/import?unit=11083",
     "/identity/?lang=en",
 )
 
@@ -207,8 +210,11 @@ async def some_life(live: Live, name: str) -> list[str]:
         contact = {"position": "Công chức văn hóa", "phone": "0220 3123 456", "email": "vh@daison.example"}
         await post(browser, "/identity/account/contact", consent="1", **contact)
         me = (await browser.get("/identity/api/v1/me")).json()["subject"]
+        household = {"unit": code, "number": "12", "people": "4", "address": "Ngõ Đình", "livelihood": "crafts"}
+        register = (await post(browser, "/identity/households/new", **household)).headers["location"]
     units = f"/identity/units/{code}"
-    return [team, f"{team}/dissolve", units, "/identity/teams", "/identity/directory", f"/identity/accounts/{me}"]
+    lists = ["/identity/teams", "/identity/directory", register]
+    return [team, f"{team}/dissolve", units, *lists, f"/identity/accounts/{me}"]
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])

@@ -36,6 +36,7 @@ from tests.support.running import Running, bearer, running, settings_for
 from tests.support.waiting import eventually
 
 UNITS = "/identity/api/v1/units"
+HOUSEHOLDS = "/identity/api/v1/households"
 DAY = date(2025, 7, 1)
 EVE = DAY - timedelta(days=1)
 HTML = {"accept": "text/html"}
@@ -152,6 +153,11 @@ async def after(database: Callable[[str], str]) -> AsyncIterator[Running]:
         team = {"unit": "11083-01", "name": "Tổ công nghệ số", "member_count": 5, "registered_on": "2024-01-01"}
         assert (await run.client.post("/identity/api/v1/teams", json=team, headers=ADMIN)).status_code == 201
         await run.client.post(f"{UNITS}/11083-02/end", json={"on": "2026-12-01"}, headers=ADMIN)
+        for village in ("11083-01", "11086-01", "11086-02"):
+            household = {"unit": village, "number": "012", "people": 4}
+            assert (await run.client.post(HOUSEHOLDS, json=household, headers=ADMIN)).status_code == 201
+        totals = {"unit": "11086", "households_in_all": 900, "offices": 4, "offices_located": 4}
+        assert (await run.client.put(f"{HOUSEHOLDS}/totals", json=totals, headers=ADMIN)).status_code == 200
         third = shares(replace(hai_duong(), villages=PLACES), "11086", Fraction(1, 3), Fraction(2, 3))
         async with run.tx() as tx:
             done = await reorganising.apply(tx, third)
@@ -206,12 +212,14 @@ async def test_every_link_is_published_with_both_units_whole(after: Running) -> 
     assert not of["11143", "11140"][1].HasField("share")
     village = of["11083-01", "11083-01"]
     assert (village[0].key, village[1].successor.parent) == ("11083", "11086")
-    # In order: what ends, what begins from the top down, then what became what, then who serves where.
+    # In order: what ends, what begins from the top down, what became what, registers of households, who serves where.
     kinds = [r.type.rpartition(".")[2] for r in rows if r.occurred_at >= told[0].occurred_at - timedelta(minutes=5)]
     staff = [kind for kind in kinds[-kinds[::-1].index("UnitSucceeded") :] if kind == "StaffMemberChanged"]
     assert len(staff) >= 2
     assert kinds[-len(staff) :] == staff
-    tail = kinds[-(len(told) + 1 + 65 + 4 + len(staff)) : -len(staff)]
+    kinds = kinds[: -len(staff)]
+    assert kinds[-2:] == ["HouseholdRegisterChanged"] * 2
+    tail = kinds[-(len(told) + 1 + 65 + 4 + 2) : -2]
     assert tail == ["UnitEntered"] * (1 + 65 + 4) + ["UnitSucceeded"] * len(told)
     async with after.tx() as tx:
         wrong = await tx.scalar(
@@ -288,6 +296,29 @@ async def test_teams_and_homes_go_along(after: Running) -> None:
     waiting = bearer(subject=str(homes["lanhdao"][1]))
     page = await after.client.get("/identity/account", headers={**waiting, **HTML})
     assert page.status_code == 200
+
+
+async def test_households_go_along_under_their_numbers_and_the_registers_are_told_anew(after: Running) -> None:
+    async def listed(unit: str) -> list[tuple[str, str]]:
+        new = bearer(("officer", f"31/{unit}"))
+        items = (await after.client.get(HOUSEHOLDS, params={"unit": unit}, headers=new)).json()["items"]
+        return [(one["unit"], one["number"]) for one in items]
+
+    assert await listed("11086") == [("11083-01", "012"), ("11086-01", "012")]
+    assert await listed("11113") == [("11086-02", "012")]
+    c = outbox_table.c
+    async with after.tx() as tx:
+        query = sa.select(c.subject, c.payload).where(c.type == "xaso.identity.v1.HouseholdRegisterChanged")
+        told = {
+            row.subject: events.HouseholdRegisterChanged.FromString(row.payload).register
+            for row in await tx.execute(query.order_by(c.subject, c.sequence))
+        }
+        kept = set(await tx.scalars(sa.text("SELECT path FROM household_register")))
+    assert kept == {"31/11086", "31/11113"}
+    counts = {subject: (r.villages_recorded, r.households, r.households_in_all) for subject, r in told.items()}
+    # What was stated of the commune before is to be stated anew of the one it became.
+    assert counts["households/11086"] == (2, 2, 0)
+    assert counts["households/11113"] == (1, 1, 0)
 
 
 async def test_history_is_read_under_the_old_unit(after: Running) -> None:

@@ -224,6 +224,10 @@ async def test_from_a_command_in_identity_over_kafka_to_the_sheet_and_through_a_
             answer = await told.client.post(f"{teams}/{made}/activities", json=activity, headers=ADMIN)
             assert answer.status_code == 201, answer.text
         await becomes("11083", "12.1", ("measured", {"count": 2}))
+        household = {"unit": place, "number": "001", "people": 4}
+        answer = await told.client.post("/identity/api/v1/households", json=household, headers=ADMIN)
+        assert answer.status_code == 201, answer.text
+        await becomes("11083", "4.4", ("measured", {"flag": True}))
 
         async with told.tx() as tx:
             await reorganising.apply(tx, replace(packages.reorganisation(["30"]), villages=()))
@@ -231,5 +235,7 @@ async def test_from_a_command_in_identity_over_kafka_to_the_sheet_and_through_a_
         await becomes("11086", "3.1", share(1, 1))
         await becomes("11086", "5.2", share(1, 1))
         await becomes("11086", "12.1", ("measured", {"count": 2}))
+        # The household came along with its village, the only one that is entered of the new commune.
+        await becomes("11086", "4.4", ("measured", {"flag": True}))
         async with judged.tx() as tx:
             assert await dead_letters.count(tx) == 0

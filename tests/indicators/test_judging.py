@@ -11,7 +11,7 @@ import pytest
 from chassis.units import Unit
 from services.indicators.criteria import catalogue as c
 from services.indicators.criteria import judging, library
-from services.indicators.criteria.figures import Outcome, Ratio
+from services.indicators.criteria.figures import Outcome, Ratio, Value
 from tests.indicators.elsewhere import catalogue_with
 
 CATALOGUE = library.catalogue()
@@ -172,12 +172,13 @@ def test_the_39_indicators_are_measured_whatever_they_are(code: str) -> None:
     rows = CATALOGUE.sets[code].items
     assert len(rows) == 39
     for row in rows:
-        kind = CATALOGUE.measures[row.measures[0]].kind
-        for value in (
+        values: tuple[dict[str, Value], ...] = (
             {"ratio": Ratio(0, 5), "flag": False, "count": 0},
             {"ratio": Ratio(5, 5), "flag": True, "count": 9},
-        ):
-            assert judging.judge(row.rule, {row.measures[0]: value[kind]}).status == "measured"  # type: ignore[index]
+        )
+        for value in values:
+            figures = {measure: value[CATALOGUE.measures[measure].kind] for measure in row.measures}
+            assert judging.judge(row.rule, figures).status == "measured"
 
 
 def test_a_set_may_need_any_of_its_rows() -> None:

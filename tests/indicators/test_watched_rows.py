@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from services.indicators.criteria import library
-from services.indicators.criteria.figures import Ratio
+from services.indicators.criteria.figures import Outcome, Ratio
+from services.indicators.criteria.judging import judge
+from services.indicators.criteria.rules import Composed, FlagRule, RatioRule
 from tests.indicators.conftest import Stage
 from tests.indicators.editing import API, follow_up, forget, put
 from tests.indicators.inquiring import record, said
@@ -120,3 +122,25 @@ async def test_who_is_nearest_lacks_only_what_is_judged(judged: Stage) -> None:
     lacking = near.partition("Còn thiếu: ")[2].partition("</p>")[0]
     short = next(item.short.vi for item in library.catalogue().sets[SET].items if item.code == codes()[2])
     assert lacking == f"{short} (thêm 1)."
+
+
+@pytest.mark.parametrize(
+    ("needed", "first", "second", "status", "figure"),
+    [
+        (None, True, True, "measured", True),
+        (None, True, None, "no_data", None),
+        (None, False, None, "measured", False),
+        (None, None, None, "no_data", None),
+        (1, True, None, "measured", True),
+        (1, False, None, "no_data", None),
+        (1, False, False, "measured", False),
+    ],
+)
+def test_watched_conditions_are_a_yes_or_no_together(
+    needed: int | None, first: bool | None, second: bool | None, status: str, figure: bool | None
+) -> None:
+    rule = Composed((FlagRule("a", judged=False), FlagRule("b", judged=False)), needed)
+    assert judge(rule, {"a": first, "b": second}) == Outcome(status, figure)
+    # A share beside them is no yes or no: then they are only watched.
+    mixed = Composed((*rule.rules, RatioRule("c")), needed)
+    assert judge(mixed, {"a": True, "b": True, "c": Ratio(1, 2)}) == Outcome("measured", None)

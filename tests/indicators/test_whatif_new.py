@@ -85,7 +85,7 @@ KINDS: dict[str, tuple[str, list[Any]]] = {
     "household.fibre": ("household", [True, False]),
     "person.mobile_internet": ("person", [True, False]),
     "area.signal": ("area", [True, False]),
-    "product.sale": ("product", ["key_listed", "key_unlisted", "other"]),
+    "product.sale": ("product", ["key_listed", "key_unlisted", "sold_online", "other"]),
     "camera.watch": ("camera", ["public_place", "main_road", "dark", "retired"]),
     "loudspeaker.service": ("loudspeaker", ["working", "silent", "analogue", "retired"]),
     "team.activity": ("digital_team", ["logged", "none"]),

@@ -38,7 +38,7 @@ def test_every_cause_of_a_change_has_words() -> None:
     """What the events are, and what the service itself writes as a cause; no page shows the id of an event."""
     events = [feed.name for feed in on.kinds.values() if feed.mapping is not None]
     own = ("observation", "document", "undo", "succession", "settlement", "units")
-    own += ("suspension", "calendar", "criteria", "rebuild")
+    own += ("suspension", "calendar", "criteria", "rebuild", "reading")
     assert len(events) > 15
     for kind in (*events, *own):
         for locale, other in zip(("vi", "en"), words.OTHER, strict=True):

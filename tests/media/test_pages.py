@@ -11,7 +11,12 @@ import httpx
 import pytest
 from playwright.async_api import Page
 
+from chassis.db import now
 from chassis.service import origin, web_server
+from services.media.vault import vault_for
+from services.media.watching import commands, pictures
+from services.media.watching.capture import Recording
+from services.media.watching.model import Alert, Kind
 from tests.media.conftest import COMMUNE, FOREIGN, NGHIA_DUNG, OTHER_COMMUNE, Media
 from tests.support.browser import (
     DESK,
@@ -22,8 +27,11 @@ from tests.support.browser import (
     page_errors,
     screenshot,
 )
+from tests.support.camera import clip, packets
 from tests.support.running import csrf, token
 from tests.support.waiting import eventually
+
+EVERYWHERE = pictures.Question(uuid.UUID(int=1), Kind.ZONE, ((0, 0), (100, 0), (100, 100), (0, 100)), 1)
 
 
 async def signed_in(media: Media, *grants: tuple[str, str]) -> httpx.AsyncClient:
@@ -171,8 +179,80 @@ async def furnish(media: Media) -> tuple[str, str, str]:
     return speaker["loudspeaker"]["id"], camera["id"], sent["id"]
 
 
+async def alarmed(media: Media, camera: str) -> Alert:
+    """An alert with a picture that went on for a while, as looks at the camera leave it."""
+    for body in ({"kind": "covered"}, {"kind": "zone", "name": "Cổng sau", "points": [[0, 0], [50, 0], [50, 100]]}):
+        answer = await media.post(f"/cameras/{camera}/rules", body)
+        assert answer.status_code == 201, answer.text
+    seen = pictures.examine(Recording("H264", "", [*packets(clip("walk"))]), [EVERYWHERE], None)
+    rule, vault = uuid.UUID(answer.json()["id"]), vault_for(media.settings.secret.get_secret_value())
+    look = commands.Looked(now(), "ok", True, b"1", {rule: True}, {rule: seen.snapshots[EVERYWHERE.rule]})
+    async with media.running.tx() as tx:
+        (alert,) = await commands.looked(tx, vault, uuid.UUID(camera), look, at=now(), settings=media.settings)
+    return alert
+
+
+async def test_rules_are_kept_and_alerts_judged_with_plain_forms(media: Media, unique: str) -> None:
+    body = {"unit": NGHIA_DUNG.code, "name": f"Cam {unique}", "place": "main_road", "url": "rtsp://10.1.2.3/a"}
+    camera = (await media.post("/cameras", body)).json()["id"]
+    async with await signed_in(media, ("officer", COMMUNE.path)) as client:
+        watch = f"/media/cameras/{camera}/watch"
+        assert "chưa tự xem hình" in (await client.get(watch)).text
+        new = f"/media/cameras/{camera}/rules/zone/new"
+        zone = {
+            "name": "Cổng sau",
+            "area": "own",
+            "points": "10,10 90,10",
+            "share": "5",
+            "begins": "22:00",
+            "ends": "05:00",
+        }
+        refused = await submit(client, new, **zone)
+        assert refused.status_code == 422
+        assert 'value="10,10 90,10"' in refused.text, "what was typed comes back"
+        assert "Vùng cần từ 3" in refused.text
+        assert (await submit(client, new, **{**zone, "points": "mười"})).status_code == 422
+        added = await submit(client, new, **{**zone, "points": "10,10 90,10; 90,90"})
+        assert added.headers["location"] == watch
+        shown = (await client.get(watch)).text
+        assert "tự vẽ, từ 5% vùng chuyển động" in shown
+        assert "từ 22:00 đến 05:00" in shown
+        found = re.search(r"/media/camera-rules/[0-9a-f-]{36}", shown)
+        assert found is not None
+        rule = found[0]
+        assert 'value="10,10 90,10 90,90"' in (await client.get(rule)).text
+        changed = await submit(client, rule, **{**zone, "area": "left", "ends": "22:00"})
+        assert changed.status_code == 303, changed.text
+        shown = (await client.get(watch)).text
+        assert "nửa bên trái, từ 5% vùng chuyển động" in shown
+        assert "cả ngày" in shown
+        assert (await submit(client, watch, f"{rule}/pause", on="1")).status_code == 303
+        assert "tạm dừng" in (await client.get(watch)).text
+        assert (await submit(client, f"{rule}/remove")).status_code == 303
+        assert (await client.get(rule)).status_code == 404
+        new = f"/media/cameras/{camera}/rules/line/new"
+        line = {"name": "Hàng rào", "area": "own", "points": "10,10", "begins": "00:00", "ends": "00:00"}
+        assert "Vạch cần đúng hai đầu" in (await submit(client, new, **line)).text
+        assert (await submit(client, new, **{**line, "points": "10,10 10,90"})).status_code == 303
+        alert = await alarmed(media, camera)
+        page = f"/media/camera-alerts/{alert.id}"
+        assert f"{page}/snapshot" in (await client.get(page)).text
+        picture = await client.get(f"{page}/snapshot")
+        assert picture.headers["cache-control"] == "no-store"
+        listed = f"/media/camera-alerts?unit={COMMUNE.code}"
+        assert page in (await client.get(f"{listed}&verdict=new")).text
+        assert (await submit(client, page, f"{page}/verdict", verdict="false_alarm")).status_code == 303
+        assert "Người thử" in (await client.get(page)).text, "who said so"
+        assert page not in (await client.get(f"{listed}&verdict=new")).text
+        assert page in (await client.get(f"{listed}&verdict=false_alarm&lang=en")).text
+    async with await signed_in(media, ("viewer", "30")) as client:
+        assert f"{page}/snapshot" not in (await client.get(page)).text
+        assert (await client.get(f"{page}/snapshot")).status_code == 404
+
+
 async def test_every_page_looks_right_and_is_accessible(media: Media, address: str, open_page: OpenPage) -> None:
     speaker, camera, bulletin = await furnish(media)
+    alert = await alarmed(media, camera)
     village = f"/media/villages/{NGHIA_DUNG.code}"
     paths = {
         "overview": f"/media/?unit={COMMUNE.code}",
@@ -183,6 +263,11 @@ async def test_every_page_looks_right_and_is_accessible(media: Media, address: s
         "loudspeaker-retire": f"/media/loudspeakers/{speaker}/retire",
         "camera": f"/media/cameras/{camera}",
         "camera-new": f"{village}/cameras/new",
+        "camera-watch": f"/media/cameras/{camera}/watch",
+        "camera-zone": f"/media/cameras/{camera}/rules/zone/new",
+        "camera-rule": f"/media/camera-rules/{alert.rule_id}",
+        "camera-alerts": f"/media/camera-alerts?unit={COMMUNE.code}",
+        "camera-alert": f"/media/camera-alerts/{alert.id}",
         "test": f"{village}/test",
         "bulletin": f"/media/bulletins/{bulletin}",
         "bulletins": f"/media/bulletins?unit={COMMUNE.code}",

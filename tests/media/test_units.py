@@ -15,6 +15,7 @@ from launcher.kafka import EmbeddedKafka
 from services.media.app import service
 from services.media.settings import Settings
 from tests.media.conftest import COMMUNE, NGHIA_DUNG, OTHER_COMMUNE, Media
+from tests.media.phones import Phone
 from tests.support.running import bearer, ladder, running, settings_for
 from tests.support.waiting import eventually
 
@@ -65,6 +66,12 @@ async def test_units_are_projected_and_devices_follow_their_village(
 
             await eventually(known)
             speaker = (await media.speaker("Loa"))["loudspeaker"]["id"]
+            there = {"unit": NGHIA_DUNG.code}
+            body = {**there, "topic": "general", "title": "Họp", "text": "Họp thôn."}
+            notice = (await media.post("/notices", body)).json()["id"]
+            rule = {**there, "kind": "household", "weekdays": [1], "at": "06:00"}
+            assert (await media.post("/waste-rules", rule)).status_code == 201
+            assert (await media.post("/subscriptions", {**there, **Phone().described}, by={})).status_code == 201
             path = f"{OTHER_COMMUNE.path}/{NGHIA_DUNG.code}"
             moved = unit(NGHIA_DUNG, parent=OTHER_COMMUNE.code, path=path)
             await publish(producer, topic, identity.UnitChanged(unit=moved), NGHIA_DUNG.code, 2)
@@ -75,6 +82,12 @@ async def test_units_are_projected_and_devices_follow_their_village(
 
             await eventually(followed)
             assert (await media.get(f"/loudspeakers/{speaker}")).status_code == 404
+            assert (await media.get(f"/notices/{notice}", by=new_officer)).status_code == 200
+            assert (await media.get(f"/notices/{notice}")).status_code == 404
+            assert len((await media.get("/waste-rules", by=new_officer, **there)).json()["items"]) == 1
+            # A notice for all of the commune it now lies in reaches the village's phones.
+            everybody = await media.post("/notices", {**body, "unit": OTHER_COMMUNE.code}, by=new_officer)
+            assert everybody.json()["subscriptions"] == 1
             await publish(producer, topic, identity.UnitChanged(unit=unit(NGHIA_DUNG)), NGHIA_DUNG.code, 1)
             marker = unit(NGHIA_DUNG, code="11074-99", path=f"{COMMUNE.path}/11074-99")
             await publish(producer, topic, identity.UnitEntered(unit=marker), "11074-99", 1)

@@ -16,6 +16,7 @@ from playwright.async_api import Page, expect
 
 from chassis.service import origin, web_server
 from services.petitions.model import Petition
+from tests.petitions import polling
 from tests.petitions.people import DAI_SON, NGHIA_DUNG, NGOC_LAM, People, act, answered, file, picture
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
 from tests.support.running import Running
@@ -45,9 +46,36 @@ async def site(app: Running, who: People) -> AsyncIterator[str]:
     await act(app, who.officer, routed, "route", department="dia_chinh", note="Hỏi thợ điện.")
     await answered(app, who, description="Đường bê tông cuối thôn nứt vỡ.")
     await file(app, who.resident, category="an_ninh", description="Có nhóm lạ tụ tập đêm ở bãi đất trống.")
+    await forum_of(app, who)
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     await serving
+
+
+FORUM = "/petitions/api/v1/forum"
+
+
+async def forum_of(app: Running, who: People) -> None:
+    """A thread in which people of two communes wrote, one that waits for approval, and a post that was reported."""
+
+    async def send(headers: dict[str, str], path: str, **body: object) -> dict[str, str]:
+        answer = await app.client.post(FORUM + path, json=body, headers=headers)
+        assert answer.status_code < 300, answer.text
+        return dict(answer.json()) if answer.content else {}
+
+    said = "Thôn tôi ủ rác hữu cơ làm phân từ năm ngoái.\n\nMỗi nhà một thùng, hai tháng đảo một lần."
+    begun = {"topic": "environment", "title": "Phân loại rác tại nhà, thôn nào đã làm?", "village": NGHIA_DUNG.code}
+    first = await send(who.officer, "/threads", **begun, body=said, name="Chi, văn phòng xã")
+    thread = f"/threads/{first['thread_id']}"
+    answer = await send(who.foreign_officer, thread + "/posts", body="Bên tôi hợp tác xã thu gom.", name="Giang")
+    await send(who.neighbour, f"/posts/{answer['id']}/report", reason="Chưa đúng với thôn tôi")
+    await send(who.resident, thread + "/posts", body="Cho tôi hỏi mua thùng ở đâu?", name="An làng gốm")
+    await send(who.officer, thread + "/moderate", action="pin")
+
+
+async def forum_thread(app: Running) -> str:
+    threads = await app.client.get(FORUM + "/threads")
+    return str(threads.json()["items"][0]["id"])
 
 
 async def sign_in(page: Page, site: str, headers: dict[str, str]) -> None:
@@ -82,6 +110,7 @@ async def test_every_page_fits_and_has_no_finding(
         ("mine", "/petitions/mine"),
         ("case-answered", f"/petitions/{answered_case.code}"),
         ("sent", f"/petitions/sent/{routed_case.code}"),
+        ("forum-new", f"/petitions/forum/new?unit={DAI_SON.code}"),
     ]
     public = [
         ("list", f"/petitions/?unit={DAI_SON.code}"),
@@ -90,10 +119,21 @@ async def test_every_page_fits_and_has_no_finding(
         ("report-signed-out", f"/petitions/report?unit={DAI_SON.code}"),
         ("case-routed", f"/petitions/{routed_case.code}"),
         ("not-found", "/petitions/PA-2026-999999"),
+        ("forum", f"/petitions/forum?unit={DAI_SON.code}"),
     ]
-    staff = [("inbox", "/petitions/inbox?late=1"), ("inbox-case", f"/petitions/inbox/{routed_case.id}")]
+    thread = await forum_thread(app)
+    staff = [
+        ("inbox", "/petitions/inbox?late=1"),
+        ("inbox-case", f"/petitions/inbox/{routed_case.id}"),
+        ("forum-thread", f"/petitions/forum/threads/{thread}"),
+        ("forum-queue", "/petitions/forum/queue"),
+    ]
+    polls = await polling.pages_to_look_at(app, who)
+    resident = polls["resident"] + resident
+    staff += polls["officer"] if size == PHONE else polls["officer"][-2:]
+    public = public[:1] + polls["public"][::-1] + public[1:]
     # A telephone is where residents are; at a desk their main pages and the staff's are looked at.
-    rounds = [(who.officer, staff), (None, public if size == PHONE else public[:1])]
+    rounds = [(who.officer, staff), (None, public if size == PHONE else public[:2])]
     rounds.append((who.resident, resident if size == PHONE else resident[:1]))
     for headers, visited in rounds:
         page = await open_page(size)

@@ -17,6 +17,7 @@ from chassis import units
 from launcher.kafka import EmbeddedKafka
 from services.petitions import commands
 from services.petitions.app import service
+from services.petitions.forum.model import Author
 from services.petitions.model import Draft, Entry, Officer, Petition
 from services.petitions.settings import Settings
 from tests.petitions.people import DAI_SON, NGHIA_DUNG, People, act, answered, file, people
@@ -89,6 +90,9 @@ async def test_a_village_entered_elsewhere_can_be_reported_from_and_the_petition
             await publish(producer, topic_prefix, ended, 3, subject=NGHIA_DUNG.code, unit=NGHIA_DUNG.code)
             await eventually(lambda: gone(app))
             await travelled(kafka, topic_prefix, petition["id"])
+            thread = {"topic": "culture", "title": "Hội làng", "body": "Làng tôi giữ hội vật.", "name": "An"}
+            wrote = await app.client.post("/petitions/api/v1/forum/threads", json=thread, headers=who.resident)
+            assert wrote.status_code == 201, wrote.text
             erased = identity.ResidentErased(account_id="resident-1")
             await publish(producer, topic_prefix, erased, 1, subject="resident-1", unit=DAI_SON.code)
             await eventually(lambda: ownerless(app, petition["id"]))
@@ -103,7 +107,8 @@ async def gone(app: Running) -> bool:
 
 async def ownerless(app: Running, petition: str) -> bool:
     async with app.tx() as tx:
-        return await tx.scalar(sa.select(Petition.reporter).where(Petition.id == uuid.UUID(petition))) is None
+        reporter = await tx.scalar(sa.select(Petition.reporter).where(Petition.id == uuid.UUID(petition)))
+        return reporter is None and await tx.get(Author, "resident-1") is None
 
 
 async def travelled(kafka: EmbeddedKafka, prefix: str, petition: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -18,8 +20,8 @@ async def test_tables_and_columns_of_the_model_are_those_of_the_database(app: Ru
             return kind != "table" or name in ours
 
         context = MigrationContext.configure(connection, opts={"include_object": relevant, "compare_type": False})
-        # The trigram index is written in the migration alone: the model has no word for its operator class.
-        return [d for d in compare_metadata(context, Base.metadata) if "ix_petition_fold" not in str(d)]
+        # Trigram indexes are written in the migrations alone: the model has no word for their operator class.
+        return [d for d in compare_metadata(context, Base.metadata) if not re.search(r"ix_\w+_fold", str(d))]
 
     async with app.runner.runtime.engine.connect() as connection:
         assert await connection.run_sync(differences) == []

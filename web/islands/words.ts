@@ -17,6 +17,12 @@ const vi = {
   shrinking: "Đang thu nhỏ ảnh…",
   photo: "Ảnh đã chọn: {name} ({n} KB)",
   kept: "Nội dung gõ dở lần trước đã được giữ lại.",
+  working: "Đang ghi…",
+  following: "Máy này đang nhận thông báo của thôn.",
+  left: "Máy này không nhận thông báo của thôn nữa.",
+  pushdenied: "Máy không cho hiện thông báo. Hãy cho phép thông báo của trang này trong phần cài đặt rồi bấm lại.",
+  pushless: "Trình duyệt này không nhận được thông báo. Trên iPhone, hãy thêm trang này vào màn hình chính rồi mở lại; hoặc đọc thông báo ở dưới đây.",
+  pushfailed: "Chưa đăng ký được. Hãy kiểm tra mạng rồi bấm lại.",
 };
 
 const en: typeof vi = {
@@ -36,6 +42,12 @@ const en: typeof vi = {
   shrinking: "Making the photo smaller…",
   photo: "Chosen photo: {name} ({n} KB)",
   kept: "What you had typed before was kept.",
+  working: "Saving…",
+  following: "This device gets the notices of the village.",
+  left: "This device gets no more notices of the village.",
+  pushdenied: "This device does not let notices be shown. Allow notifications of this site in the settings and try again.",
+  pushless: "This browser cannot get notices. On an iPhone add this page to the home screen and open it there, or read the notices below.",
+  pushfailed: "That did not work. Check the connection and try again.",
 };
 
 const words = document.documentElement.lang === "en" ? en : vi;

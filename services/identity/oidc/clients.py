@@ -24,6 +24,7 @@ PARTNER_SCOPES = (
     "petitions.read",
     "petitions.write",
     "ecommerce.read",
+    "ecommerce.notices.write",
     "media.read",
 )
 """What a client may be given; each service names the scopes of its own methods."""

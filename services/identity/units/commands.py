@@ -18,6 +18,7 @@ from chassis.db import unit_table
 from chassis.errors import DomainError, Kind
 from chassis.text import fold
 from chassis.units import Unit
+from services.identity.households import register as households
 from services.identity.staff import register
 
 VILLAGE_KINDS = {"thon": "Thôn", "khu": "Khu dân cư"}
@@ -126,6 +127,7 @@ async def enter_village(tx: AsyncSession, me: Principal, new: EnterVillage) -> U
     # figure of any date the commune has also has its villages.
     village = Unit(code, name, "village", new.kind, commune.code, f"{commune.path}/{code}", commune.valid_from)
     await _publish(tx, village, events.UnitEntered(unit=message_of(village)))
+    await households.tell(tx, [commune.path])
     await audit.record(tx, me, action="unit.entered", target=subject_of(village), unit=village.code, detail={})
     return village
 
@@ -152,6 +154,7 @@ async def end_village(tx: AsyncSession, me: Principal, code: str, on: date) -> U
         raise EndOutOfRange(field="on")
     ended = replace(village, valid_to=on)
     await _publish(tx, ended, events.UnitEnded(unit=message_of(ended)))
+    await households.tell(tx, [village.path.rpartition("/")[0]])
     await register.tell_communes(tx, {village.path.rpartition("/")[0]})
     detail = {"on": on.isoformat()}
     await audit.record(tx, me, action="unit.ended", target=subject_of(ended), unit=code, detail=detail)

@@ -18,6 +18,7 @@ from chassis import outbox, units
 from chassis.db import unit_table
 from chassis.outbox import Outgoing
 from chassis.units import Unit
+from services.identity.households import register as households
 from services.identity.staff import register
 from services.identity.units import settling
 from services.identity.units.batches import BATCH, batches
@@ -88,6 +89,7 @@ async def apply(tx: AsyncSession, change_set: ChangeSet) -> Applied:
     await _store(tx, made)
     moved = await settling.carry(tx, made)
     await _publish(tx, made)
+    await households.tell_everywhere(tx)
     await register.tell_everywhere(tx)
     return Applied(made, moved)
 

@@ -1,4 +1,4 @@
-"""Owns what a reorganisation does to people's roles, homes and listings, and to digital teams.
+"""Owns what a reorganisation does to people's roles, homes and listings, to digital teams and to households.
 
 Where a unit went over whole, what lay on it goes to the successor: residents, producers, village heads, officers and
 viewers stay what they were. Three things do not go over by themselves and are listed for people to settle: every role
@@ -48,6 +48,11 @@ _CONTACTS = sa.text("""
 """)
 _TEAMS = sa.text("""
     UPDATE team SET path = m.new_path
+    FROM unnest(CAST(:old_path AS text[]), CAST(:new_path AS text[])) AS m (old_path, new_path)
+    WHERE path = m.old_path
+""")
+_HOUSEHOLDS = sa.text("""
+    UPDATE household SET path = m.new_path
     FROM unnest(CAST(:old_path AS text[]), CAST(:new_path AS text[])) AS m (old_path, new_path)
     WHERE path = m.old_path
 """)
@@ -174,7 +179,7 @@ def _marks(accounts: Iterable[uuid.UUID]) -> list[str]:
 
 
 async def _places(tx: AsyncSession, made: Plan) -> None:
-    """Homes, listed contacts and teams of units that went over whole."""
+    """Homes, listed contacts, teams and households of units that went over whole."""
     split = Counter(identity(link.predecessor) for link in made.links)
     whole = [link for link in made.links if link.share == 1 and split[identity(link.predecessor)] == 1]
     for part in batches(whole, BATCH):
@@ -182,6 +187,7 @@ async def _places(tx: AsyncSession, made: Plan) -> None:
         villages = [k for k in part if k.predecessor.level == "village"]
         if villages:
             await tx.execute(_TEAMS, _moves(villages, code=False))
+            await tx.execute(_HOUSEHOLDS, _moves(villages, code=False))
     # One statement for all: a code that is given out anew on the day must not be moved twice.
     if whole:
         homes = {"old": [k.predecessor.code for k in whole], "new": [k.successor.code for k in whole]}

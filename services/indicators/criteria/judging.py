@@ -29,7 +29,10 @@ def judge(rule: c.Rule, figures: Figures, lookup: Lookup = unknown_everywhere) -
     """The outcome of `rule` for the figures of its measures and the outcomes of the items it names."""
     match rule:
         case c.Composed():
-            return _compose([judge(part, figures, lookup).status for part in rule.rules], rule.needed)
+            parts = [judge(part, figures, lookup) for part in rule.rules]
+            if not judged(rule):
+                return _watch(parts, rule.needed)
+            return _compose([part.status for part in parts], rule.needed)
         case c.Suspended():
             return Outcome("suspended", judge(rule.rule, figures, lookup).figure)
         case c.FlagRule():
@@ -144,6 +147,19 @@ def _compose(statuses: Sequence[str], needed: int | None) -> Outcome:
     if met + unknown >= asked:
         return Outcome("no_data", None)
     return Outcome("unmet", False)
+
+
+def _watch(parts: Sequence[Outcome], needed: int | None) -> Outcome:
+    """Conditions that are only watched: where all are a yes or no, so is the whole, known as soon as it can be."""
+    there = [part for part in parts if part.status in ("measured", "no_data")]
+    if not there or not all(isinstance(part.figure, bool | None) for part in there):
+        return _compose([part.status for part in parts], needed)
+    asked = len(there) if needed is None else min(needed, len(there))
+    yes = sum(part.figure is True for part in there)
+    unknown = sum(part.status == "no_data" for part in there)
+    if yes < asked <= yes + unknown:
+        return Outcome("no_data", None)
+    return Outcome("measured", yes >= asked)
 
 
 def summarise(statuses: Sequence[str], needed: int | None = None) -> Summary:

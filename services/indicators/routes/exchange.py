@@ -20,6 +20,7 @@ from services.indicators.interchange import dhis2, outgoing
 from services.indicators.interchange.dhis2 import Strategy, Summary
 from services.indicators.shapes import schemas
 from services.indicators.sources import evidence
+from services.indicators.sources.readings import Readings
 
 exchange = ApiRouter(prefix="/api/v1", tags=["indicators"])
 
@@ -109,6 +110,7 @@ Scheme = Annotated[Literal["code", "CODE"], Query(description="Identifiers are c
 
 @exchange.get("/dataValueSets", response_model=None)
 async def get_data_value_set(
+    request: Request,
     tx: Tx,
     me: MaybeMe,
     data_set: Annotated[str, Query(alias="dataSet", max_length=60)],
@@ -132,6 +134,8 @@ async def get_data_value_set(
     found = await outgoing.export(
         tx, unit, criteria, ours, below=children, catalogue=catalogue, signed_in=me is not None
     )
+    readings: Readings = request.app.state.runtime.service.readings
+    readings.note(me, {one.unit for one in found})
     return {
         "dataSet": criteria.code,
         "period": dhis2.period_out(ours),

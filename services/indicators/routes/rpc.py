@@ -30,6 +30,7 @@ from services.indicators.shapes.schemas import target_out
 from services.indicators.sources import intake, rejections, streams
 from services.indicators.sources.batching import Batches
 from services.indicators.sources.intake import REASONS, Observed, Receipt
+from services.indicators.sources.readings import Readings
 
 PACKAGE = "/xaso.indicators.v1."
 SCOPES = {
@@ -214,9 +215,10 @@ async def _advance(me: Principal, client: str, stream: str, before: int, items: 
 class ComplianceService(stubs.ComplianceServiceServicer):
     """Answers how a unit stands, and tells changes as they are committed."""
 
-    def __init__(self, settings: Settings, live: Live) -> None:
+    def __init__(self, settings: Settings, live: Live, readings: Readings) -> None:
         self._settings = settings
         self._live = live
+        self._readings = readings
 
     async def Get(self, request: pb.GetRequest, _context: Any) -> pb.GetResponse:
         if request.HasField("as_of"):
@@ -231,6 +233,7 @@ class ComplianceService(stubs.ComplianceServiceServicer):
         else:
             criteria = queries.criteria_set(library.catalogue(), request.set)
             sheet = await queries.sheet(rpc.tx(), request.unit, criteria)
+        self._readings.note(rpc.me(), (sheet.unit.code,))
         return pb.GetResponse(
             unit=sheet.unit.code,
             set=sheet.criteria.code,
@@ -263,6 +266,7 @@ class ComplianceService(stubs.ComplianceServiceServicer):
         async for change in follow:
             if change is not None:
                 yield _told(change)
+                self._readings.note(rpc.me(), (change.unit,))
 
 
 def _item(row: queries.Row, rolled_up: bool, locale: Locale) -> pb.Item:
@@ -297,12 +301,12 @@ def _told(change: Change) -> pb.WatchResponse:
     return told
 
 
-def rpcs(settings: Settings, live: Live) -> list[rpc.Rpc]:
+def rpcs(settings: Settings, live: Live, readings: Readings) -> list[rpc.Rpc]:
     """The gRPC services of a process."""
     scopes: dict[str, dict[str, str]] = {"Observation": {}, "Compliance": {}}
     for name, scope in SCOPES.items():
         scopes["Observation" if "ObservationService" in name else "Compliance"][name] = scope
-    observations, compliance = ObservationService(settings), ComplianceService(settings, live)
+    observations, compliance = ObservationService(settings), ComplianceService(settings, live, readings)
     add = stubs.add_ObservationServiceServicer_to_server
     return [
         rpc.Rpc(add, observations, scopes["Observation"], pb.DESCRIPTOR),

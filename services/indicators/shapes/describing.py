@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from services.indicators.criteria import catalogue as c
+from services.indicators.criteria.judging import judged
 
 
 class TextOut(BaseModel):
@@ -49,11 +50,11 @@ def target_out(rule: c.Rule, locale: str = "vi") -> TargetOut | None:
     """The target of a rule; None where its source names no figure, or names several by a trait (see `text`)."""
     if isinstance(rule, c.Suspended):
         return target_out(rule.rule, locale)
+    if not judged(rule):
+        return None
     if isinstance(rule, c.FlagRule):
-        return TargetOut(flag=True, text=rule.text if locale == "vi" else "yes") if rule.judged else None
+        return TargetOut(flag=True, text=rule.text if locale == "vi" else "yes")
     if isinstance(rule, c.RatioRule | c.CountRule | c.ChildrenRule):
-        if rule.operator is None:
-            return None
         if rule.target is None:
             return TargetOut(operator=rule.operator, text=rule.text)
         if isinstance(rule, c.CountRule) or (isinstance(rule, c.ChildrenRule) and rule.count):

@@ -8,7 +8,7 @@ is described, its figures are carried over) is a deed, done in the transaction t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date
 from fractions import Fraction
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -41,6 +41,12 @@ SECURITY = "an_ninh"
 
 ENVIRONMENT = "moi_truong"
 """The category of reports on waste, sewage and straw burning."""
+
+NOTICE_TOPICS = {"climate": ("notice.climate",), "waste_calendar": ("notice.waste_calendar",)}
+"""What a notice on a topic says besides that information reaches phones."""
+
+HOUSEHOLDS_TAKING_PART = 2
+"""The fewest households whose harvest makes a lot a common one; the source asks that residents take part."""
 
 FLOORS = ("postmart", "voso", "shopee", "lazada", "tiktok")
 """Sales channels that are e-commerce floors; an own site and social networks are none."""
@@ -127,6 +133,29 @@ def digital_team(message: identity.DigitalTeamRegistered, event: Envelope) -> li
     return facts
 
 
+@on(identity.HouseholdRegisterChanged)
+def household_register(message: identity.HouseholdRegisterChanged, event: Envelope) -> list[Fact]:
+    """4.4 and 6.1 of the smart commune, s2 of the model commune: what the register of households of a commune comes to.
+
+    A system manages the basic data once every village has households in it, and social and economic data once the
+    review of this year is recorded in every village (in January it is to be done anew). The address map is complete
+    once no fewer households are recorded than the commune has, and each, like each of its offices, has a digital
+    address; before its staff stated how many there are, nothing is known of that.
+    """
+    register = message.register
+    begun, stated = register.households > 0, register.households_in_all > 0
+    recorded = 0 < register.villages == register.villages_recorded
+    reviewed = 0 < register.villages == register.villages_reviewed
+    houses = recorded and register.households_in_all <= register.households == register.households_located
+    mapped = houses and 0 < register.offices == register.offices_located
+    unit = register.unit
+    return [
+        fact_from(event, "commune.data_system", unit, unit, recorded, gone=not begun),
+        fact_from(event, "commune.socioeconomic_data_system", unit, unit, reviewed, gone=not begun),
+        fact_from(event, "commune.address_map", unit, unit, mapped, gone=not (begun and stated)),
+    ]
+
+
 @on(identity.StaffMemberChanged)
 def staff_member(message: identity.StaffMemberChanged, event: Envelope) -> list[Fact]:
     """3.1 and 5.2 of the smart commune: staff with a public contact, and staff who use a smartphone with Internet.
@@ -176,6 +205,49 @@ def petition(message: petitions.PetitionFiled, event: Envelope) -> list[Fact]:
     return facts
 
 
+@on(petitions.PollPublished, petitions.PollAnswered, petitions.PollClosed, petitions.PollResponded)
+def poll(message: petitions.PollPublished, event: Envelope) -> list[Fact]:
+    """1.2 and 10.3 of the smart commune: residents said how satisfied they are; learning needs were asked for and met.
+
+    8.4 of the advanced commune: a survey on new-countryside work came to its end, and somebody answered it online.
+    Needs are met once the poll is over, somebody answered, and what was offered is recorded, in the year of that day.
+    A poll that was withdrawn is no evidence of anything.
+    """
+    state = message.poll
+    gone, over = state.status == "withdrawn", state.status == "closed"
+    last = state.closes_at.ToDatetime(tzinfo=UTC).astimezone(VIETNAM) if over else event.time.astimezone(VIETNAM)
+    if state.purpose == "satisfaction":
+        surveyed = "surveyed" if state.answers else "unsurveyed"
+        name = f"poll:{state.id}"
+        return [fact_from(event, "petition.rating", name, state.unit, surveyed, period=str(last.year), gone=gone)]
+    if state.purpose == "learning_needs":
+        met = over and state.answers > 0 and state.responded
+        year = state.responded_on[:4] if met else str(last.year)
+        value = "needs_met" if met else "needs_asked"
+        return [fact_from(event, "poll.learning_needs", state.id, state.unit, value, period=year, gone=gone)]
+    if state.purpose == "new_countryside":
+        surveyed = "surveyed" if over and state.answers > state.assisted else "unsurveyed"
+        return [fact_from(event, "poll.new_countryside", state.id, state.unit, surveyed, gone=gone)]
+    return []
+
+
+@on(petitions.ForumThreadChanged)
+def forum_thread(message: petitions.ForumThreadChanged, event: Envelope) -> list[Fact]:
+    """3.3 of the smart commune: in the year, people of the commune and of another village or commune wrote in a thread.
+
+    A commune whose people wrote among themselves, or to nobody, has shared nothing yet. A hidden thread, or one in
+    which nothing of theirs can be read, says nothing of them.
+    """
+    thread, facts = message.thread, []
+    written = [one for one in thread.participations if one.posts] if thread.status != "hidden" else []
+    for one in thread.participations:
+        elsewhere = any(other.year == one.year and other.commune != one.commune for other in written)
+        value = "exchanged" if elsewhere or one.villages > 1 else "alone"
+        name, year = f"{thread.id}@{one.commune}@{one.year}", str(one.year)
+        facts.append(fact_from(event, "forum.exchange", name, one.commune, value, period=year, gone=one not in written))
+    return facts
+
+
 @on(media.LoudspeakerRegistered, media.LoudspeakerStateChanged, media.LoudspeakerRetired)
 def loudspeaker(message: media.LoudspeakerRegistered, event: Envelope) -> list[Fact]:
     """288.2: a smart loudspeaker in service, that is, not retired and reachable now."""
@@ -204,6 +276,19 @@ def audibility(message: media.VillageAudibilityChanged, event: Envelope) -> list
     return [fact_from(event, "village.audible_area", message.unit, message.unit, heard)]
 
 
+@on(media.NoticePublished, media.NoticeReceived, media.NoticeWithdrawn)
+def notice(message: media.NoticePublished, event: Envelope) -> list[Fact]:
+    """1.3, 16.4 and 17 of the smart commune: a notice counts once a phone said that it showed it.
+
+    Published is not received, and one that was withdrawn is no proof of anything. The year is that of publication.
+    """
+    state = message.notice
+    year = str(state.published_at.ToDatetime(tzinfo=UTC).astimezone(VIETNAM).year)
+    value = "withdrawn" if state.status == "withdrawn" else "received" if state.received else "sent"
+    told = ["notice.reach", *NOTICE_TOPICS.get(state.topic, ())]
+    return [fact_from(event, attribute, state.id, state.unit, value, period=year) for attribute in told]
+
+
 @on(media.CameraRegistered, media.CameraStateChanged, media.CameraRetired)
 def camera(message: media.CameraRegistered, event: Envelope) -> list[Fact]:
     """288.4: a camera counts for its place while it is online and connected to the commune's hub."""
@@ -217,6 +302,14 @@ def camera(message: media.CameraRegistered, event: Envelope) -> list[Fact]:
     return [fact_from(event, "camera.watch", seen.id, seen.unit, value)]
 
 
+@on(media.CameraWatchChanged)
+def camera_watch(message: media.CameraWatchChanged, event: Envelope) -> list[Fact]:
+    """18.1 of the smart commune: rules are really applied to the pictures of a camera; to have some is not enough."""
+    watch = message.watch
+    value = "watched" if watch.working else "unwatched" if watch.rules_active else "no_rules"
+    return [fact_from(event, "camera.smart_watch", watch.camera_id, watch.unit, value)]
+
+
 @on(
     ecommerce.ProductPublished,
     ecommerce.ProductChanged,
@@ -227,13 +320,15 @@ def camera(message: media.CameraRegistered, event: Envelope) -> list[Fact]:
 def product(message: ecommerce.ProductPublished, event: Envelope) -> list[Fact]:
     """288.9: a key product is sold online while one of its listings is live.
 
-    A withdrawn product is no longer among the village's products; a draft is not yet. In communes: whether a product
-    with OCOP stars is on an e-commerce floor.
+    A withdrawn product is no longer among the village's products; a draft is not yet. In communes: whether any product
+    is sold online (6.3), and whether one with OCOP stars is on an e-commerce floor.
     """
     state = message.product
     value = "other"
     if state.key_product and state.status == "published":
         value = "key_listed" if state.live_listings > 0 else "key_unlisted"
+    elif state.status == "published" and state.live_listings > 0:
+        value = "sold_online"
     ocop = "none"
     if state.ocop_stars and state.status == "published":
         on_floor = any(listing.live and listing.channel in FLOORS for listing in state.listings)
@@ -242,6 +337,63 @@ def product(message: ecommerce.ProductPublished, event: Envelope) -> list[Fact]:
         fact_from(event, "product.sale", state.id, state.unit, value),
         fact_from(event, "product.ocop", state.id, state.unit, ocop),
     ]
+
+
+@on(ecommerce.TourismPointChanged)
+def tourism_point(message: ecommerce.TourismPointChanged, event: Envelope) -> list[Fact]:
+    """6.3 of the smart commune: information on places to visit, and digital trade where they are booked online.
+
+    Information is where a place is and when it is open. One that is closed for a time or was taken back offers neither.
+    """
+    point = message.point
+    value = "other"
+    if point.status == "published" and point.has_location and point.has_opening:
+        value = "bookable" if point.bookable else "informed"
+    return [fact_from(event, "tourism.point", point.id, point.unit, value)]
+
+
+@on(ecommerce.LotChanged)
+def lot(message: ecommerce.LotChanged, event: Envelope) -> list[Fact]:
+    """7.1 of the smart commune, of the year of the harvest: a cooperative's lot whose way can be followed.
+
+    Residents take part where at least two households delivered to it: whoever runs the cooperative, and somebody
+    besides. A recalled lot does not count: what went wrong is no model.
+    """
+    state = message.lot
+    if not state.cooperative:
+        value = "not_cooperative"
+    elif state.status == "recalled":
+        value = "recalled"
+    elif not (state.traceable and state.diary_entries and state.HasField("published_at")):
+        value = "untraced"
+    else:
+        value = "traced_together" if state.households >= HOUSEHOLDS_TAKING_PART else "traced_alone"
+    return [fact_from(event, "lot.trace", state.code, state.unit, value, period=str(state.year))]
+
+
+@on(ecommerce.HouseholdPaymentChanged)
+def household_payment(message: ecommerce.HouseholdPaymentChanged, event: Envelope) -> list[Fact]:
+    """8.1 of the smart commune: a household that paid a charge of its commune through the bank in the year.
+
+    Who paid nothing here may pay elsewhere: what is counted is the least that is true. 16.4 asks for waste alone, and
+    of who paid for none here nothing is said.
+    """
+    payment = message.payment
+    name, year = f"{payment.household_id}@{payment.year}", str(payment.year)
+    online = "paid" if payment.paid_online else "unpaid"
+    waste = "waste" in payment.services and not payment.ended
+    return [
+        fact_from(event, "household.online_payment", name, payment.unit, online, period=year, gone=payment.ended),
+        fact_from(event, "household.waste_payment", name, payment.unit, "paid", period=year, gone=not waste),
+    ]
+
+
+@on(ecommerce.BusinessChanged)
+def business(message: ecommerce.BusinessChanged, event: Envelope) -> list[Fact]:
+    """8.2 of the smart commune: a registered service business, and whether it is proven to take online payment."""
+    state = message.business
+    value = "taking" if state.online_payment else "not_taking"
+    return [fact_from(event, "business.online_payment", state.id, state.unit, value, gone=state.ended)]
 
 
 @on.latest(observations.ObservationRecorded)

@@ -14,7 +14,9 @@ SERVICES = {
     "digital_team": "I",
     "staff": "I",
     "skill_class": "I",
+    "thread": "P",
     "product": "E",
+    "lot": "E",
 }
 """The service, as the criteria files name it, that tells of a kind of entity."""
 OURS = ("M", "P", "E", "I")

@@ -21,6 +21,7 @@ from services.media.settings import Settings
 from services.media.speakers.commands import village
 from services.media.speakers.model import NameTaken
 from services.media.vault import Vault
+from services.media.watching import commands as watching
 
 STALE_FACTOR = 3
 """A camera not probed for this many times the pause between probes is unknown from then on."""
@@ -92,6 +93,7 @@ async def retire(tx: AsyncSession, me: Principal, camera_id: uuid.UUID) -> Camer
     at = now()
     camera.retire(at)
     await _close_interval(tx, camera, at)
+    await watching.release(tx, camera)
     await _tell(tx, events.CameraRetired(camera=facts.camera(camera)), camera)
     await audit.record(tx, me, action="camera.retired", target=str(camera.id), unit=camera.unit, detail={})
     return camera

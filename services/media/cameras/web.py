@@ -18,6 +18,7 @@ from services.media.cameras.model import BadAddress, ForbiddenAddress, Place
 from services.media.settings import Settings
 from services.media.shell import TEMPLATES, View, device_view, village_view
 from services.media.speakers.model import NameTaken
+from services.media.watching import queries as watching
 from services.media.wiring import MediaSettings, MediaVault
 
 pages = PageRouter(templates=TEMPLATES)
@@ -85,6 +86,7 @@ async def camera_page(page: Page, tx: Tx, me: Me, settings: MediaSettings, camer
         uptime=uptimes[row.id],
         days=settings.uptime_days,
         stretches=await queries.intervals(tx, row.id),
+        watch=await watching.watch(tx, row.id),
     )
 
 

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxaso/identity/v1/events.proto\x12\x10xaso.identity.v1\"\x83\x01\n\x04Unit\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06parent\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\x12\x12\n\nvalid_from\x18\x07 \x01(\t\x12\x10\n\x08valid_to\x18\x08 \x01(\t\"3\n\x0bUnitEntered\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"3\n\x0bUnitChanged\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"1\n\tUnitEnded\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"\x9d\x03\n\x0b\x44igitalTeam\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\x12\x15\n\rregistered_on\x18\x05 \x01(\t\x12\x18\n\x10last_activity_on\x18\x06 \x01(\t\x12O\n\x12\x61\x63tivities_by_year\x18\x07 \x03(\x0b\x32\x33.xaso.identity.v1.DigitalTeam.ActivitiesByYearEntry\x12\x14\n\x0c\x64issolved_on\x18\x08 \x01(\t\x12I\n\x0f\x63lasses_by_year\x18\t \x03(\x0b\x32\x30.xaso.identity.v1.DigitalTeam.ClassesByYearEntry\x1a\x37\n\x15\x41\x63tivitiesByYearEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x34\n\x12\x43lassesByYearEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"D\n\x15\x44igitalTeamRegistered\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"H\n\x19\x44igitalTeamActivityLogged\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"C\n\x14\x44igitalTeamDissolved\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"x\n\x0bStaffMember\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0f\n\x07serving\x18\x04 \x01(\x08\x12\x16\n\x0e\x63ontact_public\x18\x05 \x01(\x08\x12\x17\n\x0fmobile_internet\x18\x06 \x01(\t\"C\n\x12StaffMemberChanged\x12-\n\x06member\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.StaffMember\"$\n\x0eResidentErased\x12\x12\n\naccount_id\x18\x01 \x01(\t\"/\n\x05Share\x12\x11\n\tnumerator\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\x03\"B\n\nNamedShare\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05share\x18\x02 \x01(\x0b\x32\x17.xaso.identity.v1.Share\"\xc8\x02\n\rUnitSucceeded\x12\x12\n\nchange_set\x18\x01 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_on\x18\x02 \x01(\t\x12+\n\x0bpredecessor\x18\x03 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\x12)\n\tsuccessor\x18\x04 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\x12&\n\x05share\x18\x05 \x01(\x0b\x32\x17.xaso.identity.v1.Share\x12\x32\n\x0cnamed_shares\x18\x06 \x03(\x0b\x32\x1c.xaso.identity.v1.NamedShare\x12\x13\n\x0blegal_basis\x18\x07 \x01(\t\x12!\n\x19successors_of_predecessor\x18\x08 \x01(\x05\x12!\n\x19predecessors_of_successor\x18\t \x01(\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dxaso/identity/v1/events.proto\x12\x10xaso.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x01\n\x04Unit\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06parent\x18\x05 \x01(\t\x12\x0c\n\x04path\x18\x06 \x01(\t\x12\x12\n\nvalid_from\x18\x07 \x01(\t\x12\x10\n\x08valid_to\x18\x08 \x01(\t\"3\n\x0bUnitEntered\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"3\n\x0bUnitChanged\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"1\n\tUnitEnded\x12$\n\x04unit\x18\x01 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\"\x9d\x03\n\x0b\x44igitalTeam\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0cmember_count\x18\x04 \x01(\x05\x12\x15\n\rregistered_on\x18\x05 \x01(\t\x12\x18\n\x10last_activity_on\x18\x06 \x01(\t\x12O\n\x12\x61\x63tivities_by_year\x18\x07 \x03(\x0b\x32\x33.xaso.identity.v1.DigitalTeam.ActivitiesByYearEntry\x12\x14\n\x0c\x64issolved_on\x18\x08 \x01(\t\x12I\n\x0f\x63lasses_by_year\x18\t \x03(\x0b\x32\x30.xaso.identity.v1.DigitalTeam.ClassesByYearEntry\x1a\x37\n\x15\x41\x63tivitiesByYearEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x34\n\x12\x43lassesByYearEntry\x12\x0b\n\x03key\x18\x01 \x01(\x05\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"D\n\x15\x44igitalTeamRegistered\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"H\n\x19\x44igitalTeamActivityLogged\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"C\n\x14\x44igitalTeamDissolved\x12+\n\x04team\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.DigitalTeam\"x\n\x0bStaffMember\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0f\n\x07serving\x18\x04 \x01(\x08\x12\x16\n\x0e\x63ontact_public\x18\x05 \x01(\x08\x12\x17\n\x0fmobile_internet\x18\x06 \x01(\t\"C\n\x12StaffMemberChanged\x12-\n\x06member\x18\x01 \x01(\x0b\x32\x1d.xaso.identity.v1.StaffMember\"\xcb\x01\n\tHousehold\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0e\n\x06number\x18\x03 \x01(\t\x12\x0e\n\x06people\x18\x04 \x01(\x05\x12\x17\n\x0f\x64igital_address\x18\x05 \x01(\x08\x12\x15\n\reconomy_known\x18\x06 \x01(\x08\x12\x15\n\rreviewed_year\x18\x07 \x01(\x05\x12\r\n\x05\x65nded\x18\x08 \x01(\x08\x12.\n\nchanged_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x10HouseholdChanged\x12.\n\thousehold\x18\x01 \x01(\x0b\x32\x1b.xaso.identity.v1.Household\"\xec\x01\n\x11HouseholdRegister\x12\x0c\n\x04unit\x18\x01 \x01(\t\x12\x10\n\x08villages\x18\x02 \x01(\x05\x12\x19\n\x11villages_recorded\x18\x03 \x01(\x05\x12\x19\n\x11villages_reviewed\x18\x04 \x01(\x05\x12\x0c\n\x04year\x18\x05 \x01(\x05\x12\x12\n\nhouseholds\x18\x06 \x01(\x05\x12\x1a\n\x12households_located\x18\x07 \x01(\x05\x12\x19\n\x11households_in_all\x18\x08 \x01(\x05\x12\x0f\n\x07offices\x18\t \x01(\x05\x12\x17\n\x0foffices_located\x18\n \x01(\x05\"Q\n\x18HouseholdRegisterChanged\x12\x35\n\x08register\x18\x01 \x01(\x0b\x32#.xaso.identity.v1.HouseholdRegister\"$\n\x0eResidentErased\x12\x12\n\naccount_id\x18\x01 \x01(\t\"/\n\x05Share\x12\x11\n\tnumerator\x18\x01 \x01(\x03\x12\x13\n\x0b\x64\x65nominator\x18\x02 \x01(\x03\"B\n\nNamedShare\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\x05share\x18\x02 \x01(\x0b\x32\x17.xaso.identity.v1.Share\"\xc8\x02\n\rUnitSucceeded\x12\x12\n\nchange_set\x18\x01 \x01(\t\x12\x14\n\x0c\x65\x66\x66\x65\x63tive_on\x18\x02 \x01(\t\x12+\n\x0bpredecessor\x18\x03 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\x12)\n\tsuccessor\x18\x04 \x01(\x0b\x32\x16.xaso.identity.v1.Unit\x12&\n\x05share\x18\x05 \x01(\x0b\x32\x17.xaso.identity.v1.Share\x12\x32\n\x0cnamed_shares\x18\x06 \x03(\x0b\x32\x1c.xaso.identity.v1.NamedShare\x12\x13\n\x0blegal_basis\x18\x07 \x01(\t\x12!\n\x19successors_of_predecessor\x18\x08 \x01(\x05\x12!\n\x19predecessors_of_successor\x18\t \x01(\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,36 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DIGITALTEAM_ACTIVITIESBYYEARENTRY']._serialized_options = b'8\001'
   _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._loaded_options = None
   _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._serialized_options = b'8\001'
-  _globals['_UNIT']._serialized_start=52
-  _globals['_UNIT']._serialized_end=183
-  _globals['_UNITENTERED']._serialized_start=185
-  _globals['_UNITENTERED']._serialized_end=236
-  _globals['_UNITCHANGED']._serialized_start=238
-  _globals['_UNITCHANGED']._serialized_end=289
-  _globals['_UNITENDED']._serialized_start=291
-  _globals['_UNITENDED']._serialized_end=340
-  _globals['_DIGITALTEAM']._serialized_start=343
-  _globals['_DIGITALTEAM']._serialized_end=756
-  _globals['_DIGITALTEAM_ACTIVITIESBYYEARENTRY']._serialized_start=647
-  _globals['_DIGITALTEAM_ACTIVITIESBYYEARENTRY']._serialized_end=702
-  _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._serialized_start=704
-  _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._serialized_end=756
-  _globals['_DIGITALTEAMREGISTERED']._serialized_start=758
-  _globals['_DIGITALTEAMREGISTERED']._serialized_end=826
-  _globals['_DIGITALTEAMACTIVITYLOGGED']._serialized_start=828
-  _globals['_DIGITALTEAMACTIVITYLOGGED']._serialized_end=900
-  _globals['_DIGITALTEAMDISSOLVED']._serialized_start=902
-  _globals['_DIGITALTEAMDISSOLVED']._serialized_end=969
-  _globals['_STAFFMEMBER']._serialized_start=971
-  _globals['_STAFFMEMBER']._serialized_end=1091
-  _globals['_STAFFMEMBERCHANGED']._serialized_start=1093
-  _globals['_STAFFMEMBERCHANGED']._serialized_end=1160
-  _globals['_RESIDENTERASED']._serialized_start=1162
-  _globals['_RESIDENTERASED']._serialized_end=1198
-  _globals['_SHARE']._serialized_start=1200
-  _globals['_SHARE']._serialized_end=1247
-  _globals['_NAMEDSHARE']._serialized_start=1249
-  _globals['_NAMEDSHARE']._serialized_end=1315
-  _globals['_UNITSUCCEEDED']._serialized_start=1318
-  _globals['_UNITSUCCEEDED']._serialized_end=1646
+  _globals['_UNIT']._serialized_start=85
+  _globals['_UNIT']._serialized_end=216
+  _globals['_UNITENTERED']._serialized_start=218
+  _globals['_UNITENTERED']._serialized_end=269
+  _globals['_UNITCHANGED']._serialized_start=271
+  _globals['_UNITCHANGED']._serialized_end=322
+  _globals['_UNITENDED']._serialized_start=324
+  _globals['_UNITENDED']._serialized_end=373
+  _globals['_DIGITALTEAM']._serialized_start=376
+  _globals['_DIGITALTEAM']._serialized_end=789
+  _globals['_DIGITALTEAM_ACTIVITIESBYYEARENTRY']._serialized_start=680
+  _globals['_DIGITALTEAM_ACTIVITIESBYYEARENTRY']._serialized_end=735
+  _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._serialized_start=737
+  _globals['_DIGITALTEAM_CLASSESBYYEARENTRY']._serialized_end=789
+  _globals['_DIGITALTEAMREGISTERED']._serialized_start=791
+  _globals['_DIGITALTEAMREGISTERED']._serialized_end=859
+  _globals['_DIGITALTEAMACTIVITYLOGGED']._serialized_start=861
+  _globals['_DIGITALTEAMACTIVITYLOGGED']._serialized_end=933
+  _globals['_DIGITALTEAMDISSOLVED']._serialized_start=935
+  _globals['_DIGITALTEAMDISSOLVED']._serialized_end=1002
+  _globals['_STAFFMEMBER']._serialized_start=1004
+  _globals['_STAFFMEMBER']._serialized_end=1124
+  _globals['_STAFFMEMBERCHANGED']._serialized_start=1126
+  _globals['_STAFFMEMBERCHANGED']._serialized_end=1193
+  _globals['_HOUSEHOLD']._serialized_start=1196
+  _globals['_HOUSEHOLD']._serialized_end=1399
+  _globals['_HOUSEHOLDCHANGED']._serialized_start=1401
+  _globals['_HOUSEHOLDCHANGED']._serialized_end=1467
+  _globals['_HOUSEHOLDREGISTER']._serialized_start=1470
+  _globals['_HOUSEHOLDREGISTER']._serialized_end=1706
+  _globals['_HOUSEHOLDREGISTERCHANGED']._serialized_start=1708
+  _globals['_HOUSEHOLDREGISTERCHANGED']._serialized_end=1789
+  _globals['_RESIDENTERASED']._serialized_start=1791
+  _globals['_RESIDENTERASED']._serialized_end=1827
+  _globals['_SHARE']._serialized_start=1829
+  _globals['_SHARE']._serialized_end=1876
+  _globals['_NAMEDSHARE']._serialized_start=1878
+  _globals['_NAMEDSHARE']._serialized_end=1944
+  _globals['_UNITSUCCEEDED']._serialized_start=1947
+  _globals['_UNITSUCCEEDED']._serialized_end=2275
 # @@protoc_insertion_point(module_scope)

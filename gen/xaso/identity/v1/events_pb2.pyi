@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -119,6 +122,64 @@ class StaffMemberChanged(_message.Message):
     MEMBER_FIELD_NUMBER: _ClassVar[int]
     member: StaffMember
     def __init__(self, member: _Optional[_Union[StaffMember, _Mapping]] = ...) -> None: ...
+
+class Household(_message.Message):
+    __slots__ = ("id", "unit", "number", "people", "digital_address", "economy_known", "reviewed_year", "ended", "changed_at")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PEOPLE_FIELD_NUMBER: _ClassVar[int]
+    DIGITAL_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ECONOMY_KNOWN_FIELD_NUMBER: _ClassVar[int]
+    REVIEWED_YEAR_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    number: str
+    people: int
+    digital_address: bool
+    economy_known: bool
+    reviewed_year: int
+    ended: bool
+    changed_at: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., number: _Optional[str] = ..., people: _Optional[int] = ..., digital_address: _Optional[bool] = ..., economy_known: _Optional[bool] = ..., reviewed_year: _Optional[int] = ..., ended: _Optional[bool] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class HouseholdChanged(_message.Message):
+    __slots__ = ("household",)
+    HOUSEHOLD_FIELD_NUMBER: _ClassVar[int]
+    household: Household
+    def __init__(self, household: _Optional[_Union[Household, _Mapping]] = ...) -> None: ...
+
+class HouseholdRegister(_message.Message):
+    __slots__ = ("unit", "villages", "villages_recorded", "villages_reviewed", "year", "households", "households_located", "households_in_all", "offices", "offices_located")
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    VILLAGES_FIELD_NUMBER: _ClassVar[int]
+    VILLAGES_RECORDED_FIELD_NUMBER: _ClassVar[int]
+    VILLAGES_REVIEWED_FIELD_NUMBER: _ClassVar[int]
+    YEAR_FIELD_NUMBER: _ClassVar[int]
+    HOUSEHOLDS_FIELD_NUMBER: _ClassVar[int]
+    HOUSEHOLDS_LOCATED_FIELD_NUMBER: _ClassVar[int]
+    HOUSEHOLDS_IN_ALL_FIELD_NUMBER: _ClassVar[int]
+    OFFICES_FIELD_NUMBER: _ClassVar[int]
+    OFFICES_LOCATED_FIELD_NUMBER: _ClassVar[int]
+    unit: str
+    villages: int
+    villages_recorded: int
+    villages_reviewed: int
+    year: int
+    households: int
+    households_located: int
+    households_in_all: int
+    offices: int
+    offices_located: int
+    def __init__(self, unit: _Optional[str] = ..., villages: _Optional[int] = ..., villages_recorded: _Optional[int] = ..., villages_reviewed: _Optional[int] = ..., year: _Optional[int] = ..., households: _Optional[int] = ..., households_located: _Optional[int] = ..., households_in_all: _Optional[int] = ..., offices: _Optional[int] = ..., offices_located: _Optional[int] = ...) -> None: ...
+
+class HouseholdRegisterChanged(_message.Message):
+    __slots__ = ("register",)
+    REGISTER_FIELD_NUMBER: _ClassVar[int]
+    register: HouseholdRegister
+    def __init__(self, register: _Optional[_Union[HouseholdRegister, _Mapping]] = ...) -> None: ...
 
 class ResidentErased(_message.Message):
     __slots__ = ("account_id",)

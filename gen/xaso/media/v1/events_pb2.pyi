@@ -101,3 +101,65 @@ class CameraRetired(_message.Message):
     CAMERA_FIELD_NUMBER: _ClassVar[int]
     camera: Camera
     def __init__(self, camera: _Optional[_Union[Camera, _Mapping]] = ...) -> None: ...
+
+class Notice(_message.Message):
+    __slots__ = ("id", "unit", "commune", "topic", "status", "published_at", "subscriptions", "received", "opened")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    COMMUNE_FIELD_NUMBER: _ClassVar[int]
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIPTIONS_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    unit: str
+    commune: str
+    topic: str
+    status: str
+    published_at: _timestamp_pb2.Timestamp
+    subscriptions: int
+    received: int
+    opened: int
+    def __init__(self, id: _Optional[str] = ..., unit: _Optional[str] = ..., commune: _Optional[str] = ..., topic: _Optional[str] = ..., status: _Optional[str] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., subscriptions: _Optional[int] = ..., received: _Optional[int] = ..., opened: _Optional[int] = ...) -> None: ...
+
+class NoticePublished(_message.Message):
+    __slots__ = ("notice",)
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    notice: Notice
+    def __init__(self, notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+
+class NoticeReceived(_message.Message):
+    __slots__ = ("notice",)
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    notice: Notice
+    def __init__(self, notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+
+class NoticeWithdrawn(_message.Message):
+    __slots__ = ("notice",)
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    notice: Notice
+    def __init__(self, notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+
+class CameraWatch(_message.Message):
+    __slots__ = ("camera_id", "unit", "rules_active", "working", "last_evaluated_at", "alerts_this_month")
+    CAMERA_ID_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    RULES_ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    WORKING_FIELD_NUMBER: _ClassVar[int]
+    LAST_EVALUATED_AT_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_THIS_MONTH_FIELD_NUMBER: _ClassVar[int]
+    camera_id: str
+    unit: str
+    rules_active: int
+    working: bool
+    last_evaluated_at: _timestamp_pb2.Timestamp
+    alerts_this_month: int
+    def __init__(self, camera_id: _Optional[str] = ..., unit: _Optional[str] = ..., rules_active: _Optional[int] = ..., working: _Optional[bool] = ..., last_evaluated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., alerts_this_month: _Optional[int] = ...) -> None: ...
+
+class CameraWatchChanged(_message.Message):
+    __slots__ = ("watch",)
+    WATCH_FIELD_NUMBER: _ClassVar[int]
+    watch: CameraWatch
+    def __init__(self, watch: _Optional[_Union[CameraWatch, _Mapping]] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1exaso/petitions/v1/events.proto\x12\x11xaso.petitions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\x08Petition\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommune\x18\x03 \x01(\t\x12\x0f\n\x07village\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12,\n\x08\x66iled_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06rating\x18\x0c \x01(\x05\">\n\rPetitionFiled\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"?\n\x0ePetitionRouted\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"A\n\x10PetitionAnswered\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"?\n\x0ePetitionClosed\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\">\n\rPetitionRated\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"A\n\x10PetitionReopened\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petitionb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1exaso/petitions/v1/events.proto\x12\x11xaso.petitions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\x08Petition\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommune\x18\x03 \x01(\t\x12\x0f\n\x07village\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x07 \x01(\t\x12,\n\x08\x66iled_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12*\n\x06\x64ue_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x61nswered_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06rating\x18\x0c \x01(\x05\">\n\rPetitionFiled\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"?\n\x0ePetitionRouted\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"A\n\x10PetitionAnswered\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"?\n\x0ePetitionClosed\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\">\n\rPetitionRated\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"A\n\x10PetitionReopened\x12-\n\x08petition\x18\x01 \x01(\x0b\x32\x1b.xaso.petitions.v1.Petition\"\x8d\x02\n\x04Poll\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x0f\n\x07\x63ommune\x18\x03 \x01(\t\x12\x10\n\x08villages\x18\x04 \x03(\t\x12\x0f\n\x07purpose\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\t\x12,\n\x08opens_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tcloses_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61nswers\x18\t \x01(\x05\x12\x10\n\x08\x61ssisted\x18\n \x01(\x05\x12\x11\n\tresponded\x18\x0b \x01(\x08\x12\x14\n\x0cresponded_on\x18\x0c \x01(\t\"6\n\rPollPublished\x12%\n\x04poll\x18\x01 \x01(\x0b\x32\x17.xaso.petitions.v1.Poll\"5\n\x0cPollAnswered\x12%\n\x04poll\x18\x01 \x01(\x0b\x32\x17.xaso.petitions.v1.Poll\"3\n\nPollClosed\x12%\n\x04poll\x18\x01 \x01(\x0b\x32\x17.xaso.petitions.v1.Poll\"6\n\rPollResponded\x12%\n\x04poll\x18\x01 \x01(\x0b\x32\x17.xaso.petitions.v1.Poll\"\x9c\x02\n\x0b\x46orumThread\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ommune\x18\x02 \x01(\t\x12\x0f\n\x07village\x18\x03 \x01(\t\x12\r\n\x05topic\x18\x04 \x01(\t\x12\x0e\n\x06status\x18\x05 \x01(\t\x12\r\n\x05posts\x18\x06 \x01(\x05\x12\x10\n\x08\x63ommunes\x18\x07 \x03(\t\x12,\n\x08\x62\x65gun_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_posted_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x0eparticipations\x18\n \x03(\x0b\x32%.xaso.petitions.v1.ForumParticipation\"T\n\x12\x46orumParticipation\x12\x0c\n\x04year\x18\x01 \x01(\x05\x12\x0f\n\x07\x63ommune\x18\x02 \x01(\t\x12\r\n\x05posts\x18\x03 \x01(\x05\x12\x10\n\x08villages\x18\x04 \x01(\x05\"D\n\x12\x46orumThreadChanged\x12.\n\x06thread\x18\x01 \x01(\x0b\x32\x1e.xaso.petitions.v1.ForumThreadb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,4 +46,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PETITIONRATED']._serialized_end=735
   _globals['_PETITIONREOPENED']._serialized_start=737
   _globals['_PETITIONREOPENED']._serialized_end=802
+  _globals['_POLL']._serialized_start=805
+  _globals['_POLL']._serialized_end=1074
+  _globals['_POLLPUBLISHED']._serialized_start=1076
+  _globals['_POLLPUBLISHED']._serialized_end=1130
+  _globals['_POLLANSWERED']._serialized_start=1132
+  _globals['_POLLANSWERED']._serialized_end=1185
+  _globals['_POLLCLOSED']._serialized_start=1187
+  _globals['_POLLCLOSED']._serialized_end=1238
+  _globals['_POLLRESPONDED']._serialized_start=1240
+  _globals['_POLLRESPONDED']._serialized_end=1294
+  _globals['_FORUMTHREAD']._serialized_start=1297
+  _globals['_FORUMTHREAD']._serialized_end=1581
+  _globals['_FORUMPARTICIPATION']._serialized_start=1583
+  _globals['_FORUMPARTICIPATION']._serialized_end=1667
+  _globals['_FORUMTHREADCHANGED']._serialized_start=1669
+  _globals['_FORUMTHREADCHANGED']._serialized_end=1737
 # @@protoc_insertion_point(module_scope)

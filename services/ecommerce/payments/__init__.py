@@ -1,0 +1,1 @@
+"""Owns charges, bank notices and who pays online."""

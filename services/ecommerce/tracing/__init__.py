@@ -1,0 +1,1 @@
+"""Owns production diaries, lots and their EPCIS events."""

@@ -1,0 +1,1 @@
+"""Owns notices to phones."""

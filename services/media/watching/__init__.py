@@ -1,0 +1,1 @@
+"""Owns the rules that watch cameras and what they saw."""

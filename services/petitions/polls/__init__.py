@@ -1,0 +1,1 @@
+"""Owns polls and surveys."""
