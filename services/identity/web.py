@@ -77,11 +77,11 @@ def rail(page: Page, active: str) -> list[dict[str, Any]]:
     items = [
         ("units", "/identity/units", "Đơn vị"),
         ("teams", "/identity/teams", "Tổ công nghệ số"),
-        ("households", "/identity/households", "Sổ hộ"),
         ("directory", "/identity/directory", "Danh bạ cán bộ"),
     ]
     if me.roles & set(GRANTERS):
         items.append(("accounts", "/identity/accounts", "Tài khoản"))
+    items.append(("households", "/identity/households", "Sổ hộ"))
     return [
         {"href": href, "label": page._(label), "active": key == active, "count": None} for key, href, label in items
     ]
