@@ -171,10 +171,31 @@ async def search(
     if within:
         query = query.where(sa.or_(c.path == within, c.path.startswith(f"{within}/", autoescape=True)))
     if q:
-        query = query.where(sa.func.xaso_fold(c.name).contains(fold(q), autoescape=True))
+        query = query.where(_named(q))
     if after:
         query = query.where(c.code > after)
     return [_unit(r) for r in await tx.execute(query.order_by(c.code, c.valid_from).limit(limit + 1))]
+
+
+async def former(tx: AsyncSession, q: str, limit: int = 50) -> list[Unit]:
+    """Units that have ended, with `q` in the name, the last ended first; up to `limit`, each as it was at its end.
+
+    One whose code goes on today under the same name, in other borders or elsewhere in the tree, is not among them.
+    """
+    c, later = unit_table.c, unit_table.alias()
+    day = today()
+    goes_on = sa.exists().where(
+        later.c.code == c.code,
+        later.c.name == c.name,
+        later.c.valid_from > c.valid_from,
+    )
+    query = sa.select(unit_table).where(c.valid_to <= day, _named(q), ~goes_on)
+    return [_unit(r) for r in await tx.execute(query.order_by(c.valid_to.desc(), c.code).limit(limit))]
+
+
+def _named(q: str) -> sa.ColumnElement[bool]:
+    """With `q` in the name, with or without marks."""
+    return sa.func.xaso_fold(unit_table.c.name).contains(fold(q), autoescape=True)
 
 
 def _projecting() -> Insert:

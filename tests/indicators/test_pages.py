@@ -105,6 +105,7 @@ async def test_every_page_speaks_english_too(stage: Stage) -> None:
             "Nghĩa Dũng",
             "Thôn số",
             "số",
+            "Huyện Tứ Kỳ",
             "Xã Đại Sơn",
             "Đại Sơn",
             "Tỉnh Hải Dương",

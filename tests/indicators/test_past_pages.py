@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from html import unescape
 
@@ -107,3 +108,25 @@ async def test_what_lies_above_is_read_as_of_a_day_too(former: Stage, above: str
     assert f"as_of={DAY}" in text
     today = await former.client.get(f"/indicators/units/{above}?set=hd-288-2023", headers=HTML)
     assert today.status_code == 303
+
+
+async def test_a_search_by_name_finds_former_units_too_and_says_where_all_of_them_lie(former: Stage) -> None:
+    nothing = await page(former, "/indicators/units?q=khong%20co%20ten%20nay")
+    assert "Không thấy đơn vị nào mang tên ấy." in nothing
+    assert "Đơn vị trước đây" not in nothing
+    text = await page(former, "/indicators/units?q=da%20nhap")
+    assert "Không đơn vị nào ngày nay mang tên ấy" in text
+    (line,) = re.findall(r'<a class="list__link" href="([^"]+)">Xã Đã Nhập</a></p><p class="muted">([^<]+)</p>', text)
+    href, words = line
+    assert href == f"/indicators/units/{COMMUNE.code}?as_of={DAY}"
+    assert words.endswith(f"Mã {COMMUNE.code} · đến hết ngày 30/06/2025")
+    assert "Xã Đã Nhập" in await page(former, href)
+    inside = await page(former, "/indicators/units?q=thon%20xua%201")
+    assert "Xã Đã Nhập, " in inside
+    # Its code goes on under the same name in another commune: that is the one people look for.
+    moved = replace(VILLAGES[1], parent="11074", path="30/293/11074/12901-02", valid_from=TURN, valid_to=None)
+    await former.tell(former.event(entered(moved), f"unit/{moved.code}"))
+    found = await page(former, "/indicators/units?q=thon%20xua%202")
+    assert "Tìm thấy 1 đơn vị." in found
+    assert "Đơn vị trước đây" not in found
+    assert 'href="/indicators/units/12901-02"' in found

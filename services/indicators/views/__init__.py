@@ -4,6 +4,7 @@ from services.indicators.views.choosing import EntryChoices
 from services.indicators.views.courses import CourseView, history_csv
 from services.indicators.views.definitions import SetLine, SetView, set_lines
 from services.indicators.views.explanations import EvidenceView, ExplanationView, LeastView
+from services.indicators.views.finding import FoundUnit
 from services.indicators.views.maps import MapView
 from services.indicators.views.overviews import Cell, MatrixRow, NearView, Overview, SetChoice, place, set_choices
 from services.indicators.views.rules import RuleView, RuleWords, target_words
@@ -31,6 +32,7 @@ __all__ = [
     "EntryChoices",
     "EvidenceView",
     "ExplanationView",
+    "FoundUnit",
     "LeastView",
     "MapView",
     "MatrixRow",

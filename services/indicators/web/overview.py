@@ -180,15 +180,19 @@ async def _map(tx: AsyncSession, here: Unit, of: criteria.CriteriaSet, page: Pag
 async def find_units(
     page: Page, tx: Tx, q: Annotated[str, Query(max_length=100)] = "", after: After = None
 ) -> Response:
-    """Units by name, with or without marks."""
+    """Units by name, with or without marks, and where they lie; after those of today the ones that have ended."""
     cursor = decode_cursor(after, 1)
     found = await units.search(tx, q=q or None, limit=50, after=str(cursor[0]) if cursor else None)
     following = encode_cursor((found[49].code,)) if len(found) > 50 else None
+    # People go on saying the name of the commune they grew up in.
+    former = await units.former(tx, q) if q and not cursor else []
+    places = await queries.places(tx, {unit.path for unit in (*found, *former)})
     return page.render(
         "units.html",
         title=page._("Tìm đơn vị"),
         q=q,
-        found=found[:50],
+        found=[views.FoundUnit(unit, places, page.locale) for unit in found[:50]],
+        former=[views.FoundUnit(unit, places, page.locale) for unit in former],
         next=views.address("/indicators/units", q=q, after=following) if following else None,
         first=views.address("/indicators/units", q=q) if cursor else None,
     )
