@@ -54,14 +54,6 @@ class Platform:
             # In a thread, so that the loop goes on hearing of engines that failed and of Ctrl-C.
             hosting = (await asyncio.to_thread(_services))(self.data, self._secrets, self.addresses.web, self._report)
             self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
-            self._hosting = hosting
             databases = await self._engines.databases()
             # Kafka takes longest: what does not need it is done before.
             await hosting.migrate(databases)
