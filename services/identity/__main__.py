@@ -1,4 +1,4 @@
-"""`python -m services.identity web|consume|relay|migrate|republish|all|create-admin|units`."""
+"""`python -m services.identity web|consume|relay|migrate|republish|all|create-admin|add-program|units`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from chassis.service import main
 from services.identity import seed
 from services.identity.app import service
+from services.identity.oidc import operator as programs
 from services.identity.settings import Settings
 from services.identity.units import operator
 
@@ -29,6 +30,8 @@ def create_admin(arguments: list[str]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["create-admin"]:
         create_admin(sys.argv[2:])
+    elif sys.argv[1:2] == ["add-program"]:
+        sys.exit(programs.main(sys.argv[2:], Settings))
     elif sys.argv[1:2] == ["units"]:
         sys.exit(operator.main(sys.argv[2:], Settings, "python -m services.identity units"))
     else:

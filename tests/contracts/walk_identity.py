@@ -70,6 +70,12 @@ async def household(stage: Stage) -> Made:
     return {"household_id": made["id"], "number": made["number"], "where": where}
 
 
+async def ended_household(stage: Stage) -> Made:
+    made = await household(stage)
+    await stage.do("officer", "POST", f"{API}/households/{made['household_id']}/end", {"why": "mistake"})
+    return made
+
+
 async def free_number(_stage: Stage) -> Made:
     return {"number": f"{next(numbers):03d}"}
 
@@ -171,6 +177,7 @@ CASES = (
         json={"unit": A_VILLAGE.code, "number": "{number}", "people": 9},
     ),
     Case(f"POST {API}/households/{{household_id}}/end", arrange=household, json={"why": "moved"}),
+    Case(f"POST {API}/households/{{household_id}}/return", arrange=ended_household),
     Case("GET /households", arrange=household, query={"unit": A_VILLAGE.code}, hidden="{where}"),
     Case("GET /households.csv", arrange=household, query={"unit": A.code}, hidden="{where}"),
     Case("GET /households/template.csv", query={"unit": A.code}),
@@ -200,6 +207,7 @@ CASES = (
         form={"unit": A_VILLAGE.code, "number": "{number}", "people": "8"},
     ),
     Case("POST /households/{household_id}/end", arrange=household, form={"why": "merged"}),
+    Case("POST /households/{household_id}/return", arrange=ended_household),
     Case("GET /accounts", "leader", account, hidden="{account_id}"),
     Case("GET /accounts/new", "leader", query={"unit": A.code}, hidden=f"({A_OTHER_VILLAGE.code})"),
     Case("POST /accounts/new", "leader", form=person()),

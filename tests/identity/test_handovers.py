@@ -17,7 +17,7 @@ from services.identity.app import service
 from services.identity.settings import Settings
 from services.identity.units import packages, reorganising
 from tests.identity.people import CHEAP, SECRETS
-from tests.identity.test_reorganisation import HTML, PLACES, UNITS, VILLAGES
+from tests.identity.provinces import HTML, PLACES, UNITS, VILLAGES
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
 from tests.support.running import Running, bearer, csrf, running, settings_for, token
 from tests.support.waiting import eventually

@@ -6,12 +6,15 @@ import csv
 import html
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
 
+from chassis import units
+from chassis.db import audit_table
 from chassis.units import today
 from services.identity.households import reading
 from services.identity.households.model import Household
@@ -119,16 +122,92 @@ async def test_what_is_taken_out_is_mended_and_put_back_and_other_columns_stay(i
         "Thôn Nghĩa Dũng;3;2;20,83;106,38;TK-2\r\n"
         "Thôn Nghĩa Dũng;5;1;20,82;106,39;TK-1\r\n"
     )
+    before = (await listed(identity, commune))["001"]["changed_at"]
     changed = await bring(identity, commune, excel, "all")
     assert (changed["new"], changed["changed"]) == (0, 2)
     kept = await listed(identity, commune)
     assert (kept["002"]["digital_code"], kept["002"]["lat"]) == ("TK-2", 20.83)
     assert (kept["001"]["people"], kept["001"]["address"], kept["001"]["poverty"]) == (5, "=HYPERLINK(1)", "poor")
+    assert kept["001"]["changed_at"] > before
+    # A cell left empty empties nothing: a file cannot be taken back.
+    blank = await bring(identity, commune, f"{HEAD}\nThôn Nghĩa Dũng,1,6,,,,,Làm công,,\n", "all")
+    assert (blank["changed"], blank["faults"]) == (1, [])
+    one = (await listed(identity, commune))["001"]
+    assert (one["people"], one["livelihood"], one["address"], one["lat"]) == (6, "wages", "=HYPERLINK(1)", 20.82)
+    assert (one["poverty"], one["reviewed_year"]) == ("poor", YEAR)
+    # But what is one thing is said as one: no finding under the year of another one, no code at another point.
+    halves = f"{HEAD}\nThôn Nghĩa Dũng,1,6,,,,,,Không nghèo,\nThôn Nghĩa Dũng,2,3,,TK-9,,,,,\n"
+    faults = (await bring(identity, commune, halves, "all"))["faults"]
+    assert [(fault["line"], fault["column"]) for fault in faults] == [(2, "Năm rà soát"), (3, "Vĩ độ")]
+    async with identity.tx() as tx:
+        t = audit_table.c
+        rows = await tx.execute(sa.select(t.action, t.detail).where(t.target == commune).order_by(t.id))
+        assert [tuple(row) for row in rows] == [
+            ("household.imported", {"new": 2, "changed": 0, "faults": 0}),
+            ("household.exported", {"households": 2}),
+            ("household.imported", {"new": 0, "changed": 0, "faults": 0}),
+            ("household.imported", {"new": 0, "changed": 2, "faults": 0}),
+            ("household.imported", {"new": 0, "changed": 1, "faults": 0}),
+        ], "who took out or brought in where people live stays known"
+
+
+async def test_villages_of_one_name_are_told_apart_by_their_codes(identity: Running) -> None:
+    """A merger brings two villages of one name into one commune: no household goes to the wrong one."""
+    commune = "11134"
+    who, place, twin = officer(commune), await village(identity, commune, "Đông"), f"{commune}-77"
+    async with identity.tx() as tx:
+        one = await units.get(tx, place)
+        path = one.path.replace(place, twin)
+        await units.project(tx, replace(one, code=twin, name="Thôn  đông", path=path), 1)
+    text = f"{HEAD}\nThôn Đông,1,4,,,,,,,\n{place},1,4,,,,,,,\nthon dong ({twin}),1,2,,,,,,,\n"
+    found = await bring(identity, commune, text, "valid")
+    assert [(f["line"], f["message"]) for f in found["faults"]] == [
+        (2, f"Có nhiều thôn, khu dân cư cùng tên này. Xin ghi mã: {place}, {twin}.")
+    ]
+    answer = await identity.client.get(f"{API}/households", params={"unit": commune}, headers=who)
+    assert [(h["unit"], h["people"]) for h in answer.json()["items"]] == [(place, 4), (twin, 2)]
+    out = (await get(identity, f"{PAGES}.csv?unit={commune}", who)).content.decode("utf-8-sig")
+    assert (await bring(identity, commune, out, "all"))["same"] == 2
+    template = (await get(identity, f"{PAGES}/template.csv?unit={commune}", who)).content.decode("utf-8-sig")
+    for text in (out, template):
+        assert f"Thôn Đông ({place})" in text
+    for path in (f"{PAGES}?unit={commune}", f"{PAGES}/new?unit={place}"):
+        page = (await get(identity, path, who)).text
+        assert f"Thôn Đông ({place})" in page, path
+        assert f"({twin})" in page, "who keeps the commune may choose another of its villages"
+
+
+async def test_households_of_a_village_that_ended_are_found_and_moved(identity: Running) -> None:
+    commune = "11137"
+    who, first = officer(commune), await village(identity, commune, "Đông")
+    second = await village(identity, commune, "Tây")
+    for number in ("1", "2"):
+        await post(identity, f"{PAGES}/new", who, 303, unit=first, number=number, people="3", address="Ngõ Giếng")
+    ending = {"on": units.today().isoformat()}
+    assert (await identity.client.post(f"{API}/units/{first}/end", json=ending, headers=who)).status_code == 200
+    page = (await get(identity, f"{PAGES}?unit={commune}", who)).text
+    assert "Thôn Đông đã kết thúc mà còn 2 hộ" in page
+    assert "Thôn Đông (đã kết thúc)" in page
+    assert "đã kết thúc" not in (await get(identity, f"{PAGES}?unit={commune}", {})).text
+    moved, ended = re.findall(rf"{PAGES}/[0-9a-f-]{{36}}", page)
+    one = (await get(identity, moved, who)).text
+    assert "Thôn của hộ này đã kết thúc" in one
+    assert f'href="{PAGES}?unit={commune}"' in one, "the way back leads to where there still is a page"
+    await post(identity, moved, who, 303, unit=second, number="1", people="3", address="Ngõ Giếng")
+    answer = await post(identity, f"{ended}/end", who, 303, why="moved")
+    assert answer.headers["location"].startswith(ended)
+    late = await post(identity, ended, who, 409, unit=second, number="7", people="9", address="Ngõ khác")
+    assert "Ngõ Giếng" in late.text
+    assert "Ngõ khác" not in late.text, "what was typed is not shown as what is recorded"
+    assert "Hộ này không còn trong sổ hộ." in late.text
+    assert "Đưa trở lại sổ" not in late.text, "there is no village to put it back to"
+    assert "đã kết thúc" not in (await get(identity, f"{PAGES}?unit={commune}", who)).text
 
 
 REFUSED = {
     "no heading": ("Thôn A,1,2\n", "Tệp có cột “Thôn A”"),
     "no rows": (f"{HEAD}\n", "Tệp chưa có dòng nào"),
+    "only the template": (f"{HEAD}\nThôn A,,,,,,,,,\n", "Tệp chưa có dòng nào"),
     "no column of numbers": ("Thôn,Số người\nThôn A,2\n", "Tệp thiếu cột “Số thứ tự hộ”"),
     "a strange column": (f"{HEAD},Họ tên\n", "Tệp có cột “Họ tên”"),
     "a column twice": (f"{HEAD},Thôn\n", "Tệp có cột “Thôn”"),
@@ -193,7 +272,7 @@ async def test_households_are_kept_by_forms(identity: Running) -> None:
     taken = await post(identity, f"{PAGES}/new", who, 409, **form)
     assert "Số 007 đã là của một hộ khác trong thôn." in taken.text
     page = (await get(identity, f"{PAGES}?unit={place}", who)).text
-    found = re.search(rf'{PAGES}/([0-9a-f-]{{36}})">Hộ 007', page)
+    found = re.search(rf'{PAGES}/([0-9a-f-]{{36}})">Hộ\s007', page)
     assert found
     one = f"{PAGES}/{found[1]}"
     located = {**form, "digital_code": "TK-7", "lat": "20,82", "lon": "106.39"}
@@ -202,6 +281,7 @@ async def test_households_are_kept_by_forms(identity: Running) -> None:
     assert 'value="TK-7"' in (await get(identity, one, who)).text
     public = (await get(identity, f"{PAGES}?unit={commune}", {})).text
     assert "1/1 thôn đã lập sổ hộ, 1 hộ, 1 có địa chỉ số" in public
+    assert "Xã chưa cho biết có tất cả bao nhiêu hộ." in public
     assert "Ngõ Giếng" not in public
     assert "TK-7" not in public
     viewer = (await get(identity, one, bearer(("viewer", f"{DISTRICT}/{commune}")))).text
@@ -209,7 +289,19 @@ async def test_households_are_kept_by_forms(identity: Running) -> None:
     assert "Lưu thay đổi" not in viewer
     assert 'id="f-why-error"' in (await post(identity, f"{one}/end", who, 422)).text
     await post(identity, f"{one}/end", who, 303, why="merged")
-    assert "Không còn trong sổ từ" in (await get(identity, one, who)).text
+    ended = (await get(identity, one, who)).text
+    assert "Không còn trong sổ từ" in ended
+    assert "Đưa trở lại sổ" in ended
+    await post(identity, f"{PAGES}/new", who, 303, **form)
+    assert "Số 007 đã là của một hộ khác trong thôn." in (await post(identity, f"{one}/return", who, 409)).text
+    again = (await get(identity, f"{PAGES}?unit={place}", who)).text
+    other = re.search(rf"{PAGES}/[0-9a-f-]{{36}}", again)
+    assert other
+    await post(identity, f"{other[0]}/end", who, 303, why="mistake")
+    await post(identity, f"{one}/return", who, 303)
+    assert "Lưu thay đổi" in (await get(identity, one, who)).text
+    district = (await get(identity, f"{PAGES}?unit=298", {})).text
+    assert re.search(r"Huyện Tứ Kỳ: \d+/23 xã đã lập sổ hộ", district)
     over = await post(
         identity, f"{PAGES}/totals", who, 422, unit=commune, households_in_all="9", offices="1", offices_located="2"
     )
@@ -217,7 +309,9 @@ async def test_households_are_kept_by_forms(identity: Running) -> None:
     await post(
         identity, f"{PAGES}/totals", who, 303, unit=commune, households_in_all="9", offices="1", offices_located="1"
     )
-    assert "<dd>9</dd>" in (await get(identity, f"{PAGES}?unit={commune}", {})).text
+    stated = (await get(identity, f"{PAGES}?unit={commune}", {})).text
+    assert "<dd>9</dd>" in stated
+    assert "Còn 8 hộ chưa có trong sổ." in stated
     head = bearer(("village_head", f"{DISTRICT}/{commune}/{place}"))
     assert "Mở sổ hộ của thôn mình" in (await get(identity, f"{PAGES}?unit={commune}", head)).text
     for path in (f"{PAGES}/new", f"{PAGES}/import", f"{PAGES}.csv", f"{PAGES}/template.csv"):

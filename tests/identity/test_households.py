@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
 from xaso.identity.v1 import events_pb2 as events
 
 from chassis import units
-from chassis.db import outbox_table
+from chassis.auth import Grant, Principal
+from chassis.db import audit_table, outbox_table
 from chassis.units import today
-from services.identity.households import register
+from services.identity.app import keep
+from services.identity.households import commands, importing, register
+from services.identity.households.commands import Details
 from services.identity.households.model import CommuneRegister, Household
+from services.identity.sealing import Sealer
+from services.identity.settings import Settings
 from tests.support.running import Running, bearer
+from tests.support.waiting import eventually
 
 API = "/identity/api/v1"
 HOUSEHOLDS = f"{API}/households"
@@ -105,6 +115,8 @@ async def test_the_register_of_a_commune_is_told_with_every_change_of_what_it_co
         identity, "POST", HOUSEHOLDS, who, 201, {**other, "unit": first, "number": "2", "reviewed_year": YEAR - 1}
     )
     assert await now() == (2, 2, 1, 3, 1)
+    public = (await identity.client.get(f"{HOUSEHOLDS}/summary", params={"unit": commune})).json()
+    assert [one["reviewed"] for one in public["below"]] == [0, 1]
     said = {"unit": commune, "households_in_all": 3, "offices": 2, "offices_located": 1}
     await ask(identity, "PUT", f"{HOUSEHOLDS}/totals", who, 200, said)
     totals = await last_register(identity, commune)
@@ -121,7 +133,10 @@ async def test_the_register_of_a_commune_is_told_with_every_change_of_what_it_co
     summary = (await identity.client.get(f"{HOUSEHOLDS}/summary", params={"unit": commune})).json()
     counts = {"villages": 1, "recorded": 1, "households": 2, "people": 5, "located": 1, "reviewed": 1}
     assert counts.items() <= summary.items()
+    elsewhere = await village(identity, "11083")
     above = (await identity.client.get(f"{HOUSEHOLDS}/summary", params={"unit": "298"})).json()
+    assert above["villages"] > sum(one["villages"] for one in above["below"]), "those without a register are there, too"
+    assert elsewhere not in str(above)
     assert [one for one in above["below"] if one["unit"] == commune] == [
         {"unit": commune, "name": summary["name"], **counts}
     ]
@@ -138,10 +153,105 @@ async def test_a_new_year_begins_without_a_review(identity: Running, monkeypatch
         await register.tell_stale(tx)
     assert await told(identity, f"households/{commune}") == before, "nothing is stale today"
     monkeypatch.setattr(units, "today", lambda: today().replace(year=YEAR + 1, day=1))
+    keeping = asyncio.create_task(keep(identity.runner.runtime))
+
+    async def begun() -> bool:
+        r = await last_register(identity, commune)
+        return (r.year, r.villages_recorded, r.villages_reviewed) == (YEAR + 1, 1, 0)
+
+    await eventually(begun)
+    keeping.cancel()
+
+
+async def test_a_village_that_ends_later_leaves_the_register_on_its_day(
+    identity: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commune = "11134"
+    who, first, second = officer(commune), await village(identity, commune), await village(identity, commune, "Tây")
+    for place in (first, second):
+        await ask(identity, "POST", HOUSEHOLDS, who, 201, {"unit": place, "number": "1", "people": 2})
+    day = today() + timedelta(days=1)
+    await ask(identity, "POST", f"{API}/units/{first}/end", who, 200, {"on": day.isoformat()})
+    assert (await last_register(identity, commune)).villages == 2
+    monkeypatch.setattr(units, "today", lambda: day)
     async with identity.tx() as tx:
-        await register.tell_stale(tx)
+        assert await register.tell_stale(tx) > 0
+        assert await register.tell_stale(tx) == 0
     r = await last_register(identity, commune)
-    assert (r.year, r.villages_recorded, r.villages_reviewed) == (YEAR + 1, 1, 0)
+    assert (r.villages, r.villages_recorded, r.households) == (1, 1, 1)
+
+
+async def test_a_household_that_was_ended_is_put_back_while_its_number_is_free(identity: Running) -> None:
+    commune = "11137"
+    who, place = officer(commune), await village(identity, commune)
+    body = {"unit": place, "number": "1", "people": 3, **PLACE}
+    made = await ask(identity, "POST", HOUSEHOLDS, who, 201, body)
+    one = f"{HOUSEHOLDS}/{made['id']}"
+    await ask(identity, "POST", f"{one}/end", who, 200, {"why": "mistake"})
+    assert (await last_register(identity, commune)).households == 0
+    for _ in range(2):
+        assert (await ask(identity, "POST", f"{one}/return", who, 200))["ended"] is None
+    assert PLACE.items() <= (await ask(identity, "GET", one, who, 200)).items()
+    assert (await last_register(identity, commune)).households == 1
+    assert [e.household.ended for e in await told(identity, made["id"])] == [False, True, False]
+    await ask(identity, "POST", f"{one}/end", who, 200, {"why": "mistake"})
+    await ask(identity, "POST", HOUSEHOLDS, who, 201, body)
+    assert (await ask(identity, "POST", f"{one}/return", who, 409))["code"] == "household_number_taken"
+    async with identity.tx() as tx:
+        t = audit_table.c
+        done = await tx.scalars(sa.select(t.action).where(t.target == made["id"]).order_by(t.id))
+        assert list(done) == [f"household.{name}" for name in ("entered", "ended", "put_back", "ended")]
+
+
+async def test_every_command_holds_the_order_of_units_and_the_register_of_its_commune(identity: Running) -> None:
+    """Else two could be given one number, or a household enter a commune that a reorganisation is just ending."""
+    commune = "11140"
+    path, place = f"{DISTRICT}/{commune}", await village(identity, commune)
+    me = Principal("a", "A", "person", (Grant("officer", commune, path),), frozenset(), None, "s")
+    settings = identity.runner.runtime.settings
+    assert isinstance(settings, Settings)
+    sealer, new, ids = Sealer(settings), Details(place, "001", 1), list[uuid.UUID]()
+    file = importing.Sent(commune, f"Thôn,Số thứ tự hộ,Số người\n{place},2,1\n", "vi")
+
+    async def enter(tx: AsyncSession) -> None:
+        ids.append((await commands.enter(tx, sealer, me, new)).id)
+
+    deeds: list[Callable[[AsyncSession], Awaitable[Any]]] = [
+        enter,
+        lambda tx: commands.change(tx, sealer, me, ids[0], replace(new, people=2)),
+        lambda tx: commands.end(tx, me, ids[0], "moved"),
+        lambda tx: commands.put_back(tx, me, ids[0]),
+        lambda tx: commands.state(tx, me, commune, 3, 2, 1),
+        lambda tx: importing.run(tx, sealer, me, file, "all"),
+    ]
+    for deed in deeds:
+        async with identity.tx() as tx:
+            await deed(tx)
+            async with identity.tx() as other:
+                for name in ("order-of-units", f"households-of-{path}"):
+                    free = sa.select(sa.func.pg_try_advisory_xact_lock(sa.func.hashtext(name)))
+                    assert await other.scalar(free) is False, name
+
+
+async def test_who_lost_the_household_while_waiting_does_not_end_it(identity: Running) -> None:
+    commune = "11143"
+    path, first = f"{DISTRICT}/{commune}", await village(identity, commune)
+    second = await village(identity, commune, "Tây")
+    head = bearer(("village_head", f"{path}/{first}"))
+    made = await ask(identity, "POST", HOUSEHOLDS, head, 201, {"unit": first, "number": "1", "people": 3})
+    waits = sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with identity.tx() as tx:
+        await register.lock(tx, [path])
+        await tx.execute(
+            sa.update(Household)
+            .where(Household.id == uuid.UUID(made["id"]))
+            .values(unit=second, path=f"{path}/{second}")
+        )
+        ending = asyncio.create_task(
+            ask(identity, "POST", f"{HOUSEHOLDS}/{made['id']}/end", head, 403, {"why": "moved"})
+        )
+        await eventually(lambda: tx.scalar(waits))
+    await ending
 
 
 async def test_two_who_enter_one_number_do_not_both_get_it(identity: Running) -> None:
@@ -177,6 +287,7 @@ WRONG: list[tuple[dict[str, Any], int, str]] = [
     ({"unit": "11092"}, 409, "unit"),
     ({"unit": "99999-01"}, 404, ""),
     ({"name": "Nguyễn Văn A"}, 422, "name"),
+    ({"digital_code": "TK", "lat": 20.8, "lon": 2.3}, 422, "lat"),
 ]
 
 
@@ -212,12 +323,15 @@ async def test_who_keeps_another_unit_sees_and_changes_nothing(identity: Running
         await ask(identity, "GET", one, who, 404)
         await ask(identity, "PUT", one, who, 404, body)
         await ask(identity, "POST", f"{one}/end", who, 404, {"why": "moved"})
+        await ask(identity, "POST", f"{one}/return", who, 404)
         await ask(identity, "POST", HOUSEHOLDS, who, 403, {**body, "number": "2"})
         await ask(identity, "GET", f"{HOUSEHOLDS}?unit={place}", who, 403)
         await ask(identity, "POST", f"{HOUSEHOLDS}/imports", who, 403, {"unit": place, "csv": "x", "mode": "all"})
     viewer = bearer(("viewer", f"{DISTRICT}/{commune}"))
     assert (await ask(identity, "GET", one, viewer, 200))["address"] == PLACE["address"]
     await ask(identity, "PUT", one, viewer, 403, body)
+    await ask(identity, "POST", f"{one}/end", viewer, 403, {"why": "moved"})
+    await ask(identity, "POST", f"{one}/return", viewer, 403)
     # Neither over the border of the own village nor of the commune.
     await ask(identity, "PUT", one, head, 403, {**body, "unit": beside})
     both = bearer(("officer", f"{DISTRICT}/{commune}"), ("officer", f"{DISTRICT}/{other}"))

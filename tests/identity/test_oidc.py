@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import uuid
@@ -19,7 +20,7 @@ from chassis.db import audit_table, now
 from chassis.token_source import TokenSource
 from services.identity.accounts.model import Account
 from services.identity.desk import Desk
-from services.identity.oidc import clients
+from services.identity.oidc import clients, operator
 from services.identity.oidc.model import AuthorizationCode, Client, TokenFamily
 from tests.identity.flow import BACK, Flow, refresh, returned, settings_of
 from tests.identity.people import SECRETS, Live, sign_in
@@ -220,6 +221,41 @@ async def test_a_partner_speaks_for_itself_with_its_scopes_only(live: Live, shop
     async with TokenSource(f"{live.base}/token", *PARTNER) as source:
         every = await live.run.runner.runtime.verifier.verify(await source.token())
     assert every.scopes == set(clients.PARTNER_SCOPES)
+
+
+async def test_an_operator_registers_the_program_of_an_authority(
+    live: Live, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ["--name", "Trung ta\u0302m điều hành", "--role", "viewer", "--unit", "298", "--scope", "indicators.read"]
+
+    async def run(*arguments: str) -> tuple[int, str, str]:
+        code = await asyncio.to_thread(operator.main, arguments, lambda: settings_of(live))
+        return code, *capsys.readouterr()
+
+    code, secret, _ = await run("ioc-huyen", *said)
+    assert code == 0
+    async with TokenSource(f"{live.base}/token", "ioc-huyen", secret.strip()) as source:
+        me = await live.run.runner.runtime.verifier.verify(await source.token())
+    assert (me.kind, me.name, me.scopes) == ("partner", "Trung tâm điều hành", {"indicators.read"})
+    assert [(grant.role, grant.path) for grant in me.grants] == [("viewer", "30/298")]
+    async with live.run.tx() as tx:
+        audited = (await tx.execute(sa.select(audit_table).where(audit_table.c.target == "ioc-huyen"))).one()
+    assert (audited.actor, audited.action, audited.unit) == ("system", "program.registered", "298")
+    assert secret.strip() not in str(audited.detail)
+    # Whoever has the old secret is not shut out by a second registration.
+    assert await run("ioc-huyen", *said) == (1, "", "ioc-huyen is registered already\n")
+    for wrong in (
+        ["IOC", *said],
+        ["ioc-2", *said, "--unit", "999"],
+        ["ioc-2", *said, "--unit", "298\0"],
+        ["ioc-2", *said, "--name", "hai\ndòng"],
+    ):
+        code, out, why = await run(*wrong)
+        assert (code, out, bool(why)) == (1, "", True), wrong
+    with pytest.raises(SystemExit):
+        await run("ioc-2", *said, "--role", "admin")
+    async with live.run.tx() as tx:
+        assert await tx.get(Client, "ioc-2") is None
 
 
 async def test_a_disabled_client_gets_nothing(live: Live, shop: httpx.AsyncClient) -> None:

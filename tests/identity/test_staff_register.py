@@ -1,7 +1,7 @@
 """The register of staff: each post is told when it changes, by an id that names nobody, and nothing else of the person.
 
 Posts follow from roles, accounts, the directory and what people say of their smartphones; each occasion is tried here,
-but for a reorganisation of units (test_reorganisation.py).
+but for a reorganisation of units (test_reorganised.py).
 """
 
 from __future__ import annotations

@@ -160,8 +160,8 @@ async def list_households(
 async def summary(tx: Tx, unit: Annotated[str, Query(max_length=20)]) -> SummaryOut:
     """How far the register of a unit is kept, and of what lies below it; public."""
     place = await units.get(tx, unit)
-    counts = await queries.counts(tx, place)
-    return SummaryOut(**vars(queries.total(place, counts)), below=[CountsOut(**vars(one)) for one in counts])
+    total, below = await queries.overview(tx, place)
+    return SummaryOut(**vars(total), below=[CountsOut(**vars(one)) for one in below])
 
 
 @api.put("/households/totals", response_model=Totals)
@@ -207,6 +207,12 @@ async def change_household(tx: Tx, me: Me, desk: AtDesk, household_id: uuid.UUID
 async def end_household(tx: Tx, me: Me, household_id: uuid.UUID, body: EndIn) -> HouseholdOut:
     """Take a household off the register."""
     return HouseholdOut.of(await commands.end(tx, me, household_id, body.why))
+
+
+@api.post("/households/{household_id}/return", response_model=HouseholdOut)
+async def put_back_household(tx: Tx, me: Me, household_id: uuid.UUID) -> HouseholdOut:
+    """Take a household that was ended into the register again; its number must still be free."""
+    return HouseholdOut.of(await commands.put_back(tx, me, household_id))
 
 
 def household_cursor(after: str | None) -> tuple[str, str] | None:

@@ -142,6 +142,23 @@ async def end(tx: AsyncSession, me: Principal, household_id: uuid.UUID, why: str
     return household
 
 
+async def put_back(tx: AsyncSession, me: Principal, household_id: uuid.UUID) -> Household:
+    """Take a household that was ended into the register again, under its number; one that stands there stays.
+
+    Raises NoSuchHousehold, Forbidden, NumberTaken, and UnknownUnit where its village has ended.
+    """
+    household = await _locked(tx, me, household_id)
+    if household.ended_at is None:
+        return household
+    village = await _village(tx, me, household.unit)
+    await _require_free(tx, village, household.number)
+    household.changed_at, household.ended_at, household.ended_why = now(), None, None
+    await tx.flush()
+    await tell(tx, [household])
+    await audit.record(tx, me, action="household.put_back", target=str(household.id), unit=village.code, detail={})
+    return household
+
+
 async def state(tx: AsyncSession, me: Principal, code: str, in_all: int, offices: int, located: int) -> None:
     """Keep what staff state of a commune: its households, its offices, and offices with a digital address.
 
@@ -203,14 +220,20 @@ async def _village(tx: AsyncSession, me: Principal, code: str) -> Unit:
 
 
 async def _kept(tx: AsyncSession, me: Principal, household_id: uuid.UUID) -> Household:
+    """As `_locked`, of a household that has not ended."""
+    household = await _locked(tx, me, household_id)
+    if household.ended_at is not None:
+        raise HouseholdEnded()
+    return household
+
+
+async def _locked(tx: AsyncSession, me: Principal, household_id: uuid.UUID) -> Household:
     """The household, which `me` keeps, with the register of its commune locked."""
     await lock_order(tx)
     household = await queries.get(tx, me, household_id)
-    me.require(KEEPERS, household.path)
     await register.lock(tx, [commune_of(household.path)])
     await tx.refresh(household)
-    if household.ended_at is not None:
-        raise HouseholdEnded()
+    me.require(KEEPERS, household.path)
     return household
 
 

@@ -46,7 +46,7 @@ class ApplyForm(BaseModel):
 @pages.get("/households.csv")
 async def export(tx: Tx, me: Me, desk: AtDesk, unit: str = "") -> Response:
     place = await _place(tx, me, unit, VIEWERS)
-    names = {one.unit: one.name for one in await queries.villages(tx, place)}
+    names = queries.names(await queries.villages(tx, place))
     sealer = desk.tools.sealer
     rows = []
     for one in await queries.listed(tx, sealer, place, limit=EXPORTED):
@@ -62,7 +62,7 @@ async def export(tx: Tx, me: Me, desk: AtDesk, unit: str = "") -> Response:
 async def template(tx: Tx, me: Me, unit: str = "") -> Response:
     place = await _place(tx, me, unit, KEEPERS)
     villages = [place] if place.level == "village" else await units.search(tx, parent=place.code, limit=MOST_VILLAGES)
-    return _file([{"unit": village.name} for village in villages], f"mau-so-ho-{place.code}.csv")
+    return _file([{"unit": name} for name in queries.names(villages).values()], f"mau-so-ho-{place.code}.csv")
 
 
 @pages.get("/households/import")

@@ -1,11 +1,12 @@
 """Owns what a file of households does: each row judged like a household entered by hand, then all rows, or the right
 ones, brought in at once.
 
-A row of a household that is in the register already changes it; columns the file does not have leave it as it is.
+A row of a household that is in the register already changes it; what the file leaves empty stays as it is recorded.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,12 +19,11 @@ from chassis.auth import Principal
 from chassis.db import now
 from chassis.errors import Invalid
 from chassis.problems import validation_fields
-from chassis.text import fold
 from chassis.units import Unit
 from services.identity.households import commands, reading, register
 from services.identity.households.commands import KEEPERS, Details
 from services.identity.households.model import Household, NotACommune
-from services.identity.households.queries import below
+from services.identity.households.queries import below, names, plain
 from services.identity.households.shapes import HouseholdIn
 from services.identity.sealing import Sealer
 from services.identity.units.commands import lock_order
@@ -31,10 +31,16 @@ from services.identity.units.commands import lock_order
 MOST_BYTES = reading.MOST_BYTES
 Mode = Literal["preview", "all", "valid"]
 MOST_VILLAGES = 500
+TOGETHER = ({"digital_code", "lat", "lon"}, {"poverty", "reviewed_year"})
+"""What is said as a whole: a finding of the review without its year is not one of the year recorded before."""
 
 
 class UnknownVillage(Invalid):
     message = "Không có thôn, khu dân cư này trong {unit}."
+
+
+class SeveralVillages(Invalid):
+    message = "Có nhiều thôn, khu dân cư cùng tên này. Xin ghi mã: {codes}."
 
 
 class Twice(Invalid):
@@ -81,7 +87,7 @@ class _Reading:
 
     unit: Unit
     locale: str
-    villages: dict[str, Unit]
+    villages: dict[str, list[Unit]]
     standing: dict[tuple[str, str], Household]
     seen: dict[tuple[str, str], int] = field(default_factory=dict)
     right: list[tuple[Details, Household | None]] = field(default_factory=list)
@@ -115,25 +121,31 @@ async def run(tx: AsyncSession, sealer: Sealer, me: Principal, sent: Sent, mode:
 
 async def _reading(tx: AsyncSession, unit: Unit, locale: str) -> _Reading:
     found = [unit] if unit.level == "village" else await units.search(tx, parent=unit.code, limit=MOST_VILLAGES)
-    villages = {fold(v.name): v for v in found} | {v.code: v for v in found}
+    villages: dict[str, list[Unit]] = defaultdict(list)
+    titles = names(found)
+    for village in found:
+        for word in {village.code, plain(village.name), plain(titles[village.code])}:
+            villages[word].append(village)
     standing = await tx.scalars(sa.select(Household).where(below(unit.path), Household.ended_at.is_(None)))
     return _Reading(unit, locale, villages, {(one.unit, one.number): one for one in standing})
 
 
 def _judge(at: _Reading, found: Found, line: int, row: dict[str, Any], sealer: Sealer) -> None:
-    village = at.villages.get(" ".join(fold(str(row["unit"] or "")).split()))
+    villages = at.villages.get(plain(row["unit"] or ""), [])
     details, old, faults = None, None, list[Fault]()
     try:
-        if village is None and row["unit"]:
+        if row["unit"] and not villages:
             raise UnknownVillage(field="unit", unit=at.unit.name)
-        named = {"unit": village.code} if village is not None else {}
+        if len(villages) > 1:
+            raise SeveralVillages(field="unit", codes=", ".join(v.code for v in villages))
+        named = {"unit": villages[0].code} if villages else {}
         whole = HouseholdIn.model_validate({name: cell for name, cell in row.items() if cell} | named)
         key = (whole.unit, whole.number)
         if key in at.seen:
             raise Twice(field="number", line=at.seen[key])
         at.seen[key] = line
         old = at.standing.get(key)
-        details = _beside(whole, row, old, sealer)
+        details = _beside(whole, old, sealer)
         details.check()
     except ValidationError as error:
         faults = [Fault(line, _heading(f.field), f.message) for f in validation_fields(error.errors(), at.locale)]
@@ -151,20 +163,22 @@ def _judge(at: _Reading, found: Found, line: int, row: dict[str, Any], sealer: S
         found.changed += 1
 
 
-def _beside(row: HouseholdIn, given: dict[str, Any], old: Household | None, sealer: Sealer) -> Details:
-    """The row with what is recorded already for the columns that the file does not have."""
+def _beside(row: HouseholdIn, old: Household | None, sealer: Sealer) -> Details:
+    """The row, with what is recorded already where it says nothing: there is no way back from a file that empties."""
     if old is None:
         return row.details()
-    before = HouseholdIn.of(Details.of(old, sealer))
-    kept = {name: getattr(before, name) for name in HouseholdIn.model_fields if name not in given}
-    return row.model_copy(update=kept).details()
+    given = set(row.model_fields_set)
+    for parts in TOGETHER:
+        given |= parts if given & parts else set()
+    new = {name: getattr(row, name) for name in given}
+    return HouseholdIn.of(Details.of(old, sealer)).model_copy(update=new).details()
 
 
 async def _bring_in(tx: AsyncSession, at: _Reading, sealer: Sealer) -> None:
     touched: list[Household] = []
     for details, old in at.right:
         if old is None:
-            touched.append(commands.made(details, at.villages[details.unit], sealer))
+            touched.append(commands.made(details, at.villages[details.unit][0], sealer))
             tx.add(touched[-1])
         elif details.put(old, sealer):
             old.changed_at = now()

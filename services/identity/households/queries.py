@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from chassis.text import fold
 from chassis.units import Unit
 from services.identity.households.model import CommuneRegister, Household, NoSuchHousehold, Place
 from services.identity.sealing import Sealer
+from services.identity.units.queries import counts_below
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,15 @@ class Counts:
     people: int
     located: int
     reviewed: int
+
+
+@dataclass(frozen=True)
+class Stranded:
+    """A village that has ended with households still in it: they count nowhere until they are moved to another one."""
+
+    unit: str
+    name: str
+    households: int
 
 
 def message_of(household: Household) -> events.Household:
@@ -94,9 +105,20 @@ async def listed(
     return found
 
 
-async def counts(tx: AsyncSession, unit: Unit) -> list[Counts]:
-    """What is recorded in each village of a commune, in one village, or in each commune of what lies above."""
-    return await (villages if unit.level in ("village", "commune") else communes)(tx, unit)
+async def overview(tx: AsyncSession, unit: Unit) -> tuple[Counts, list[Counts]]:
+    """What is recorded in a unit, and in each village of a commune, or in each commune of what lies above.
+
+    Communes that have not begun their register are not listed; their villages are counted all the same.
+    """
+    if unit.level in ("village", "commune"):
+        below_it = await villages(tx, unit)
+        there = len(below_it)
+    else:
+        below_it = await communes(tx, unit)
+        there = (await counts_below(tx, unit.path))["village"]
+    fields = ("recorded", "households", "people", "located", "reviewed")
+    sums = (sum(getattr(one, name) for one in below_it) for name in fields)
+    return Counts(unit.code, unit.name, there, *sums), below_it
 
 
 async def villages(tx: AsyncSession, unit: Unit) -> list[Counts]:
@@ -148,10 +170,31 @@ async def communes(tx: AsyncSession, within: Unit) -> list[Counts]:
     ]
 
 
-def total(unit: Unit, counts: Sequence[Counts]) -> Counts:
-    """The sum of the counts of the units below."""
-    fields = ("villages", "recorded", "households", "people", "located", "reviewed")
-    return Counts(unit.code, unit.name, *(sum(getattr(one, name) for one in counts) for name in fields))
+async def stranded(tx: AsyncSession, commune: Unit) -> list[Stranded]:
+    """The villages of a commune that have ended while households are still recorded in them."""
+    u, h = unit_table.c, Household
+    over = sa.func.coalesce(u.valid_to <= units.today(), sa.false())
+    query = (
+        sa.select(h.unit, sa.func.max(u.name), sa.func.count(h.id.distinct()))
+        .join(unit_table, u.path == h.path)
+        .where(below(commune.path), h.ended_at.is_(None))
+        .group_by(h.unit)
+        .having(sa.func.bool_and(over))
+        .order_by(h.unit)
+    )
+    return [Stranded(*row) for row in await tx.execute(query)]
+
+
+def names(villages: Iterable[Unit | Counts]) -> dict[str, str]:
+    """Code to name of the villages of a commune; two of one name, which a merger brings together, with their codes."""
+    pairs = [(one.code if isinstance(one, Unit) else one.unit, one.name) for one in villages]
+    often = Counter(plain(name) for _, name in pairs)
+    return {code: name if often[plain(name)] == 1 else f"{name} ({code})" for code, name in pairs}
+
+
+def plain(text: str) -> str:
+    """Words as they are compared: without marks, capitals and more than one space."""
+    return " ".join(fold(text).split())
 
 
 def below(path: str) -> sa.ColumnElement[bool]:

@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from chassis.errors import DomainError, Kind
-from chassis.text import fold, has_control
+from chassis.text import has_control
 from services.identity.households.model import LIVELIHOODS, POVERTY
+from services.identity.households.queries import plain
 
 COLUMNS = {
     "unit": "Thôn",
@@ -113,26 +114,26 @@ def rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if fields is None:
             fields = _fields(cells)
         elif any(cells):
-            count += 1
-            if count > MOST_ROWS:
-                raise TooManyRows(field="file", limit=MOST_ROWS)
             if len(cells) > len(fields) and any(cells[len(fields) :]):
                 raise NotCsv(field="file", line=reader.line_num)
             padded = cells + [""] * (len(fields) - len(cells))
             row = {name: _value(name, cell) for name, cell in zip(fields, padded, strict=False)}
             if any(value for name, value in row.items() if name != "unit"):
+                count += 1
+                if count > MOST_ROWS:
+                    raise TooManyRows(field="file", limit=MOST_ROWS)
                 yield reader.line_num, row
     if not count:
         raise NoRows(field="file")
 
 
 def _fields(heading: list[str]) -> list[str]:
-    known = {fold(title): name for name, title in COLUMNS.items()}
+    known = {plain(title): name for name, title in COLUMNS.items()}
     while heading and not heading[-1]:
         heading.pop()
     found: list[str] = []
     for title in heading:
-        name = known.get(" ".join(fold(title).split()))
+        name = known.get(plain(title))
         if name is None or name in found:
             raise StrangeColumn(field="file", column=title[:40])
         found.append(name)
@@ -151,8 +152,7 @@ def _delimiter(text: str) -> str:
 def _value(name: str, cell: str) -> str | None:
     if cell.startswith("'") and cell[1:].startswith(_FORMULA):
         cell = cell[1:]
-    folded = " ".join(fold(cell).split())
-    return next((key for key, word in WORDS.get(name, {}).items() if fold(word) == folded), cell) or None
+    return next((key for key, word in WORDS.get(name, {}).items() if plain(word) == plain(cell)), cell) or None
 
 
 def _cell(value: Any) -> Any:

@@ -90,8 +90,7 @@ async def tell_stale(tx: AsyncSession) -> int:
 
 async def find(tx: AsyncSession, unit: Unit) -> CommuneRegister | None:
     """The register of a commune as it was last told; None where nothing was ever recorded."""
-    found = await tx.get(CommuneRegister, unit.code)
-    return found if found is not None and found.path == unit.path else None
+    return await tx.get(CommuneRegister, unit.code)
 
 
 async def _tell_standing(tx: AsyncSession, communes: Iterable[str], stated: Mapping[str, int]) -> None:

@@ -18,8 +18,9 @@ from chassis.web import MaybeMe, Me, Page, PageRouter, Tx
 from services.identity.households import commands, queries, register
 from services.identity.households.api import household_cursor, household_key
 from services.identity.households.commands import KEEPERS, Details
-from services.identity.households.model import ENDS, LIVELIHOODS, POVERTY
+from services.identity.households.model import ENDS, LIVELIHOODS, POVERTY, NumberTaken
 from services.identity.households.shapes import HouseholdIn, Totals, Why
+from services.identity.units.queries import counts_below
 from services.identity.web import TEMPLATES, AtDesk, crumbs, rail
 
 pages = PageRouter(templates=TEMPLATES)
@@ -79,10 +80,7 @@ async def new_household(page: Page, tx: Tx, me: Me, desk: AtDesk) -> Response:
 
 @pages.get("/households/{household_id}")
 async def household_page(page: Page, tx: Tx, me: Me, desk: AtDesk, household_id: uuid.UUID) -> Response:
-    household = await queries.get(tx, me, household_id)
-    known = HouseholdIn.of(Details.of(household, desk.tools.sealer)).model_dump()
-    typed = {name: value for name, value in known.items() if value is not None}
-    return await _one(page, tx, me, household_id, typed=typed)
+    return await _one(page, tx, me, desk, household_id)
 
 
 @pages.post("/households/{household_id}")
@@ -90,12 +88,12 @@ async def change_household(page: Page, tx: Tx, me: Me, desk: AtDesk, household_i
     form = await page.form(HouseholdIn)
     if form.value is None:
         me.require(KEEPERS, (await queries.get(tx, me, household_id)).path)
-        return await _one(page, tx, me, household_id, errors=form.errors, typed=form.typed)
+        return await _one(page, tx, me, desk, household_id, errors=form.errors, typed=form.typed)
     try:
         changed = await commands.change(tx, desk.tools.sealer, me, household_id, form.value.details())
     except DomainError as error:
         errors, status = page.errors_of(error), page.status_of(error)
-        return await _one(page, tx, me, household_id, errors=errors, status=status, typed=form.typed)
+        return await _one(page, tx, me, desk, household_id, errors=errors, status=status, typed=form.typed)
     return page.redirect(f"/identity/households?unit={changed.unit}", flash="Đã lưu thay đổi của hộ.")
 
 
@@ -103,12 +101,22 @@ async def change_household(page: Page, tx: Tx, me: Me, desk: AtDesk, household_i
 async def end_household(page: Page, tx: Tx, me: Me, desk: AtDesk, household_id: uuid.UUID) -> Response:
     form = await page.form(EndForm)
     if form.value is None:
-        household = await queries.get(tx, me, household_id)
-        me.require(KEEPERS, household.path)
-        known = HouseholdIn.of(Details.of(household, desk.tools.sealer)).model_dump(exclude_none=True)
-        return await _one(page, tx, me, household_id, errors=form.errors, typed=known)
-    ended = await commands.end(tx, me, household_id, form.value.why)
-    return page.redirect(f"/identity/households?unit={ended.unit}", flash="Đã đưa hộ ra khỏi sổ.")
+        me.require(KEEPERS, (await queries.get(tx, me, household_id)).path)
+        return await _one(page, tx, me, desk, household_id, errors=form.errors)
+    await commands.end(tx, me, household_id, form.value.why)
+    # From its page it can be put back, and its page leads on, also where its village has ended.
+    return page.redirect(f"/identity/households/{household_id}", flash="Đã đưa hộ ra khỏi sổ.")
+
+
+@pages.post("/households/{household_id}/return")
+async def put_back(page: Page, tx: Tx, me: Me, desk: AtDesk, household_id: uuid.UUID) -> Response:
+    try:
+        await commands.put_back(tx, me, household_id)
+    except NumberTaken as error:
+        # There is no field here for it to stand beside.
+        errors = {"": " ".join(page.errors_of(error).values())}
+        return await _one(page, tx, me, desk, household_id, errors=errors, status=page.status_of(error))
+    return page.redirect(f"/identity/households/{household_id}", flash="Đã đưa hộ trở lại sổ.")
 
 
 async def _register(
@@ -124,12 +132,13 @@ async def _register(
     **shown: Any,
 ) -> Response:
     place = await place_of(tx, me, code)
-    counts = await queries.counts(tx, place)
+    total, counts = await queries.overview(tx, place)
     sees = me is not None and me.may(VIEWERS, place.path) and place.level in ("commune", "village")
-    rows = []
+    rows, stranded = list[queries.Listed](), list[queries.Stranded]()
     if sees:
         start = household_cursor(after)
         rows = await queries.listed(tx, desk.tools.sealer, place, q=q, after=start, limit=PAGE)
+        stranded = await queries.stranded(tx, place) if place.level == "commune" else []
     listed = page_of(rows, PAGE, key=household_key)
     asked = {"unit": place.code, **({"q": q} if q else {})}
     stated = await register.find(tx, place) if place.level == "commune" else None
@@ -139,7 +148,9 @@ async def _register(
         "households.html",
         status=status,
         place=place,
-        total=queries.total(place, counts),
+        total=total,
+        begun=sum(one.households > 0 for one in counts),
+        communes=(await counts_below(tx, place.path))["commune"],
         counts=counts,
         stated=stated,
         this_year=units.today().year,
@@ -148,7 +159,8 @@ async def _register(
         may_state=me is not None and place.level == "commune" and me.may(STAFF, place.path),
         own=_own(me, place),
         rows=listed.items,
-        names={one.unit: one.name for one in counts},
+        names=queries.names(counts) | {v.unit: page._("{name} (đã kết thúc)").format(name=v.name) for v in stranded},
+        stranded=stranded,
         q=q,
         livelihoods=LIVELIHOODS,
         poverty=POVERTY,
@@ -182,15 +194,18 @@ def _own(me: Principal | None, place: Unit) -> str:
 async def _new(page: Page, tx: Tx, me: Principal, code: str, *, status: int = 200, **shown: Any) -> Response:
     asked = await units.find(tx, code[:20]) if code else None
     own = [g.path for g in me.grants if g.role in KEEPERS]
-    paths = [asked.path] if asked is not None and me.may(KEEPERS, asked.path) else own
+    # Who keeps the whole commune may choose another of its villages than the one they came from.
+    wider = commands.commune_of(asked.path) if asked is not None and asked.level == "village" else ""
+    near = [path for path in (wider, asked.path) if me.may(KEEPERS, path)] if asked is not None else []
+    paths = near[:1] or own
     if not paths:
         raise Forbidden()
     villages = [u for path in paths for u in await units.search(tx, level="village", within=path, limit=MOST_VILLAGES)]
     return page.render(
         "household_new.html",
         status=status,
-        villages=[(u.code, u.name) for u in villages],
-        here=villages[0].parent if villages else "",
+        villages=list(queries.names(villages).items()),
+        here=asked.code if asked is not None else "",
         unit_path=await crumbs(tx, asked),
         **_words(page),
         **shown,
@@ -198,19 +213,33 @@ async def _new(page: Page, tx: Tx, me: Principal, code: str, *, status: int = 20
 
 
 async def _one(
-    page: Page, tx: Tx, me: Principal, household_id: uuid.UUID, *, status: int = 200, **shown: Any
+    page: Page,
+    tx: Tx,
+    me: Principal,
+    desk: AtDesk,
+    household_id: uuid.UUID,
+    *,
+    status: int = 200,
+    typed: dict[str, Any] | None = None,
+    **shown: Any,
 ) -> Response:
     household = await queries.get(tx, me, household_id)
+    known = HouseholdIn.of(Details.of(household, desk.tools.sealer)).model_dump(exclude_none=True)
     village = await units.find(tx, household.unit)
     commune = await units.get(tx, commands.commune_of(household.path).rpartition("/")[2])
     found = await units.search(tx, parent=commune.code, limit=MOST_VILLAGES)
+    keeps, stands = me.may(KEEPERS, household.path), household.ended_at is None
     return page.render(
         "household.html",
         status=status,
         household=household,
         village=village,
-        villages=[(u.code, u.name) for u in found if me.may(KEEPERS, u.path)],
-        may_keep=household.ended_at is None and me.may(KEEPERS, household.path),
+        known=known,
+        typed=known if typed is None else typed,
+        home=(village or commune).code,
+        villages=list(queries.names(u for u in found if me.may(KEEPERS, u.path)).items()),
+        may_keep=keeps and stands,
+        may_put_back=keeps and not stands and village is not None,
         ends={key: page._(word) for key, word in ENDS.items()},
         unit_path=await crumbs(tx, village or commune),
         **_words(page),
