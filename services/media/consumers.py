@@ -9,9 +9,10 @@ from xaso.identity.v1 import events_pb2 as identity
 from chassis import units
 from chassis.consumer import Consumers, Event
 from services.media.cameras.model import Camera
+from services.media.notices import subscribing
 from services.media.notices.model import Notice, Subscription, WasteRule
 from services.media.speakers.model import Cluster, Loudspeaker
-from services.media.watching.commands import forget_person
+from services.media.watching.alerts import forget_person
 from services.media.watching.model import Alert
 
 on = Consumers()
@@ -37,6 +38,15 @@ async def unit_told(tx: AsyncSession, event: Event[UnitEvent]) -> None:
         await tx.execute(
             sa.update(table).where(table.unit == unit.code, table.path != current.path).values(path=current.path)
         )
+
+
+@on(identity.UnitSucceeded)
+async def unit_succeeded(tx: AsyncSession, event: Event[identity.UnitSucceeded]) -> None:
+    """Phones go with their village where it went over as a whole; of a split one nobody said to whom."""
+    predecessor, successor = units.from_message(event.data.predecessor), units.from_message(event.data.successor)
+    whole = event.data.successors_of_predecessor == 1 and predecessor.code != successor.code
+    if whole and successor.level == "village":
+        await subscribing.follow(tx, predecessor, successor)
 
 
 @on(identity.ResidentErased)

@@ -42,7 +42,9 @@ async def view(page: Page, tx: AsyncSession, me: Principal | None, unit: units.U
     context: dict[str, Any] = {"unit": unit, "unit_path": links, "staff": staff, "enterer": enterer}
     if me is not None and me.may(access.READERS, unit.path):
         around = unit.path.rpartition("/")[0] if unit.level == "village" else unit.path
-        context["staff_nav"] = _rail(page, unit, await watching.waiting(tx, around))
+        # Who may see one village only is not told how much goes on in its neighbours.
+        alerts = await watching.waiting(tx, around if me.may(access.READERS, around) else unit.path)
+        context["staff_nav"] = _rail(page, unit, alerts)
     return View(unit, context, staff, enterer)
 
 

@@ -176,6 +176,7 @@ CASES = (
     Case("POST /notices/{notice_id}/withdraw", arrange=notice),
     Case("GET /villages/{code}/waste", arrange=waste_rule),
     Case("POST /villages/{code}/waste", arrange=waste_rule, form={"weekdays": "3", **RULE}),
+    Case("GET /waste-rules/{rule_id}/end", arrange=waste_rule),
     Case("POST /waste-rules/{rule_id}/end", arrange=waste_rule),
     Case("GET /villages/{code}", arrange=village),
     Case("GET /loudspeakers.csv", arrange=speaker, query=IN_A),

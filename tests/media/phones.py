@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,11 +83,15 @@ class Arrived:
 
 @dataclass
 class PushService:
-    """A push service on this machine; `answers` says by phone what it replies, 201 to the others."""
+    """A push service on this machine; `answers` says by phone what it replies, 201 to the others.
+
+    To a phone in `silent` nothing is said before its event is set.
+    """
 
     host: str = ""
     arrived: list[Arrived] = field(default_factory=list)
     answers: dict[str, list[tuple[int, dict[str, str]]]] = field(default_factory=dict)
+    silent: dict[str, asyncio.Event] = field(default_factory=dict)
 
     def of(self, phone: Phone) -> list[Arrived]:
         return [one for one in self.arrived if one.phone == phone.name]
@@ -97,6 +102,8 @@ class PushService:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.arrived.append(Arrived(path, headers, body))
+        if path.strip("/") in self.silent:
+            await self.silent[path.strip("/")].wait()
         waiting = self.answers.get(path.strip("/"), [])
         status, more = waiting.pop(0) if waiting else (201, {})
         lines = [f"HTTP/1.1 {status} Said", "content-length: 0", "connection: close"]
@@ -106,10 +113,10 @@ class PushService:
 
 
 @asynccontextmanager
-async def push_service() -> AsyncIterator[PushService]:
-    """A push service while the block runs."""
+async def push_service(listening: socket.socket | None = None) -> AsyncIterator[PushService]:
+    """A push service while the block runs; on a socket that listens already, where its address was told before."""
     made = PushService()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, sock=listening or socket.create_server(("127.0.0.1", 0)))
     made.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield made

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,22 +13,25 @@ import pytest
 import sqlalchemy as sa
 from xaso.media.v1 import events_pb2 as events
 
-from chassis.db import now
+from chassis import units
+from chassis.db import audit_table, now
 from services.media.notices import commands, queries
 from services.media.notices.push import ticket
+from services.media.notices.web import in_vietnam
 from tests.media.conftest import (
     COMMUNE,
     FOREIGN,
     FOREIGN_OFFICER,
     HEAD,
     NGHIA_DUNG,
+    OFFICER,
     QUAY,
     RESIDENT,
     Media,
     kinds,
 )
 from tests.media.phones import Phone
-from tests.support.running import bearer
+from tests.support.running import bearer, village
 
 HTML = {"accept": "text/html"}
 
@@ -88,6 +93,11 @@ async def test_a_notice_for_some_villages_is_the_communes_and_shows_in_those_onl
     assert f"Hai thôn {unique}" in here.text
     assert f"Cả xã {unique}" in here.text
     assert f"Một thôn {unique}" not in here.text
+    elsewhere = village(COMMUNE, 6, "Thôn Khác")
+    await media.running.enter_units(elsewhere)
+    await follow(media, Phone(), elsewhere.code)
+    again = await written(media, f"Vẫn hai thôn {unique}", unit=COMMUNE.code, villages=both["villages"])
+    assert again["subscriptions"] == both["subscriptions"], "a phone of a third village is not told"
     feed = await media.client.get("/media/notices/feed.atom", params={"unit": COMMUNE.code})
     assert feed.headers["content-type"].startswith("application/atom+xml")
     titles = [t.text for t in ElementTree.fromstring(feed.content).iter("{http://www.w3.org/2005/Atom}title")]  # noqa: S314 - it is our own feed.
@@ -103,6 +113,8 @@ async def test_a_notice_waits_for_its_time_and_nobody_else_sees_it(media: Media,
         assert answer.status_code == status, by
     assert await media.events(made["id"]) == []
     async with media.running.tx() as tx:
+        lives = sa.text("SELECT expires_at - publish_at FROM notice WHERE id = :n")
+        assert await tx.scalar(lives, {"n": uuid.UUID(made["id"])}) == timedelta(hours=media.settings.notice_hours)
         assert await commands.publish_due(tx, now()) == 0
     async with media.running.tx() as tx:
         assert await commands.publish_due(tx, at) == 1
@@ -120,6 +132,18 @@ async def test_a_notice_waits_for_its_time_and_nobody_else_sees_it(media: Media,
     assert len(set(seen)) == len(seen)
 
 
+async def test_a_notice_names_its_villages_also_when_one_has_ended_since(media: Media, unique: str) -> None:
+    old = village(COMMUNE, 7, f"Thôn Cũ {unique}")
+    await media.running.enter_units(old)
+    made = await written(media, f"Hai thôn {unique}", unit=COMMUNE.code, villages=[old.code, QUAY.code])
+    await media.running.enter_units(replace(old, valid_to=units.today()))
+    async with media.running.tx() as tx:
+        long_ago = sa.text("UPDATE notice SET created_at = created_at - interval '1 day' WHERE id = :n")
+        await tx.execute(long_ago, {"n": uuid.UUID(made["id"])})
+    page = await media.client.get(f"/media/notices/{made['id']}", headers=HTML)
+    assert f"{QUAY.name}, Thôn Cũ {unique}" in page.text
+
+
 async def test_what_was_withdrawn_is_gone_from_the_pages_and_told(media: Media, unique: str) -> None:
     made = await written(media, f"Nhầm {unique}")
     planned = await written(media, f"Thôi {unique}", publish_at=(now() + timedelta(days=1)).isoformat())
@@ -130,6 +154,9 @@ async def test_what_was_withdrawn_is_gone_from_the_pages_and_told(media: Media, 
         assert (again.status_code, again.json()["code"]) == (409, "notice_withdrawn")
     assert kinds(await media.events(made["id"])) == ["NoticePublished", "NoticeWithdrawn"]
     assert kinds(await media.events(planned["id"])) == []
+    async with media.running.tx() as tx:
+        done = sa.select(audit_table.c.action).where(audit_table.c.target == made["id"]).order_by(audit_table.c.id)
+        assert list(await tx.scalars(done)) == ["notice.written", "notice.withdrawn"]
     page = await media.client.get(f"/media/notices/{made['id']}", headers=HTML)
     assert (page.status_code, unique in page.text) == (410, False)
     assert "đã được thu hồi" in page.text
@@ -137,6 +164,28 @@ async def test_what_was_withdrawn_is_gone_from_the_pages_and_told(media: Media, 
     assert unique not in listed.text
     async with media.running.tx() as tx:
         assert await commands.publish_due(tx, now() + timedelta(days=2)) == 0
+
+
+async def test_the_desk_counts_phones_once_and_shows_its_own_unit(media: Media, unique: str) -> None:
+    foreign = {"unit": FOREIGN.code, "topic": "general", "title": f"Xã khác {unique}", "text": "x"}
+    assert (await media.post("/notices", foreign, by=FOREIGN_OFFICER)).status_code == 201
+    await written(media, f"Xã này {unique}")
+    phone = Phone()
+    async with media.running.tx() as tx:
+        before = await queries.phones(tx, COMMUNE.path)
+    for unit in (NGHIA_DUNG, QUAY):
+        await follow(media, phone, unit.code)
+    async with media.running.tx() as tx:
+        assert await queries.phones(tx, COMMUNE.path) == before + 1
+    assert (await media.post("/subscriptions/end", {"endpoint": phone.endpoint}, by={})).status_code == 204
+    desk = await media.client.get("/media/notices/desk", params={"unit": COMMUNE.code}, headers={**HTML, **OFFICER})
+    assert f"Xã này {unique}" in desk.text
+    assert f"Xã khác {unique}" not in desk.text
+
+
+def test_the_time_of_a_form_is_that_of_viet_nam() -> None:
+    assert in_vietnam(datetime(2026, 11, 23, 6, 30)) == datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # noqa: DTZ001 - as forms send it.
+    assert in_vietnam(None) is None
 
 
 async def test_who_may_not_write_writes_nothing(media: Media, unique: str) -> None:
@@ -212,6 +261,16 @@ async def test_receipts_are_counted_once_and_told_at_first_and_then_together(med
     assert (last.received, last.opened) == (3, 1)
 
 
+async def test_phones_that_answer_at_once_are_each_counted_once(media: Media, unique: str) -> None:
+    for _ in range(6):
+        await follow(media, Phone())
+    made = await written(media, f"Cùng lúc {unique}")
+    phones = await pushes(media, made["id"])
+    await asyncio.gather(*(say_received(media, push, opened=True) for push in phones * 2))
+    shown = (await media.get(f"/notices/{made['id']}")).json()
+    assert (shown["received"], shown["opened"]) == (len(phones), len(phones))
+
+
 async def test_a_receipt_needs_the_ticket_that_only_the_phone_has(media: Media, unique: str) -> None:
     await follow(media, Phone())
     made = await written(media, f"Vé {unique}")
@@ -283,6 +342,8 @@ async def test_a_village_takes_no_more_phones_than_it_may(media: Media) -> None:
         "ftp://push.example.com/x",
         "https://push.example.com:99999/x",
         "https://[/x",
+        "https://push..example.com/x",
+        f"https://{'x' * 64}.example.com/x",
         "https://push.example.com/" + "x" * 1000,
     ],
 )

@@ -53,6 +53,24 @@ CLICK = """() => {
 }"""
 
 
+NIGHTS = """() => [["general", 21], ["general", 5], ["general", 6], ["general", 20], ["security", 0], ["climate", 0]]
+    .map(([topic, hour]) => {
+        Date.prototype.getHours = () => hour;
+        return quiet({topic});
+    })"""
+RENEWS = """([old, made]) => {
+    const change = new ExtendableEvent("pushsubscriptionchange");
+    change.oldSubscription = {endpoint: old.endpoint};
+    change.newSubscription = {endpoint: made.endpoint, toJSON: () => ({keys: {p256dh: made.p256dh, auth: made.auth}})};
+    self.dispatchEvent(change);
+}"""
+
+
+async def nothing(media: Media, phone: dict[str, str]) -> bool:
+    """Whether a phone follows no village."""
+    return (await media.post("/subscriptions/mine", phone, by={})).json()["items"] == []
+
+
 @pytest.fixture(scope="module")
 async def address(media: Media) -> AsyncIterator[str]:
     """The service on a port, for browsers."""
@@ -116,6 +134,10 @@ async def test_staff_enter_the_waste_calendar_with_plain_forms(media: Media, add
     await page.get_by_role("link", name=f"Trang thông báo của {QUAY.name}").click()
     await expect(page.get_by_text("Rác tái chế: ngày 1, 15 hằng tháng từ 07:30")).to_be_visible()
     await page.go_back()
+    await page.get_by_role("link", name="Bỏ lịch này").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("Bỏ lịch thu gom rác tái chế?")
+    await page.get_by_role("link", name="Không, quay lại").click()
+    await page.get_by_role("link", name="Bỏ lịch này").click()
     await page.get_by_role("button", name="Bỏ lịch này").click()
     await expect(page.get_by_text("Chưa ghi lịch nào.")).to_be_visible()
 
@@ -137,6 +159,14 @@ async def test_a_phone_follows_shows_a_notice_and_says_so(media: Media, address:
         )
         await cdp.send("ServiceWorker.enable")
         await page.goto(f"{address}/media/notices?unit={NGHIA_DUNG.code}")
+        await page.get_by_text("Chỉ nhận về một số việc").click()
+        ticks = await page.get_by_role("checkbox").all()
+        for tick in ticks:
+            await tick.uncheck()
+        await page.get_by_role("button", name="Nhận thông báo").click()
+        await expect(page.locator("[data-push-status]")).to_have_text("Hãy chọn ít nhất một việc.")
+        for tick in ticks:
+            await tick.check()
         for other in ("nông nghiệp", "sức khỏe"):
             await page.get_by_label(other).uncheck()
         await page.get_by_role("button", name="Nhận thông báo").click()
@@ -146,7 +176,7 @@ async def test_a_phone_follows_shows_a_notice_and_says_so(media: Media, address:
         asked = await published(media, "Họp thôn tối thứ Sáu")
         settings = media.settings
         post = Post(vapid_for(settings.secret.get_secret_value(), settings.push_from), host=service.host, timeout=5)
-        await Sender(media.running.runner.runtime.sessions, settings).round(post)
+        await Sender(media.running.runner.runtime.sessions, settings).carry(post)
         await post.close()
         (arrived,) = service.of(phone)
         said = phone.read(arrived.body)
@@ -164,6 +194,24 @@ async def test_a_phone_follows_shows_a_notice_and_says_so(media: Media, address:
         assert await worker.evaluate("() => self.shown.map((one) => one.title)") == ["Họp thôn tối thứ Sáu"]
         await worker.evaluate(CLICK)
         await eventually(lambda: stands(1, 1))
+        assert await worker.evaluate(NIGHTS) == [True, True, False, False, True, False]
+        renewed = Phone(service.host)
+        await worker.evaluate(RENEWS, [phone.described, renewed.described])
+        mine = {"endpoint": renewed.endpoint}
+
+        async def followed() -> int:
+            return len((await media.post("/subscriptions/mine", mine, by={})).json()["items"])
+
+        await eventually(followed)
+        gone = {"endpoint": phone.endpoint}
+        await eventually(lambda: nothing(media, gone))
+        (kept,) = (await media.post("/subscriptions/mine", mine, by={})).json()["items"]
+        assert kept["unit"] == NGHIA_DUNG.code
+        assert "agriculture" not in kept["topics"]
+        assert "climate" in kept["topics"]
+        await page.evaluate(
+            "(phone) => Object.assign(window.subscribed, {endpoint: phone.endpoint})", renewed.described
+        )
         await page.get_by_role("button", name="Bỏ nhận").click()
         await expect(page.locator("[data-push-status]")).to_have_text("Máy này không nhận thông báo của thôn nữa.")
         later = await published(media, "Sau đó")

@@ -14,10 +14,10 @@ from playwright.async_api import Page
 from chassis.db import now
 from chassis.service import origin, web_server
 from services.media.vault import vault_for
-from services.media.watching import commands, pictures
+from services.media.watching import looks, pictures
 from services.media.watching.capture import Recording
 from services.media.watching.model import Alert, Kind
-from tests.media.conftest import COMMUNE, FOREIGN, NGHIA_DUNG, OTHER_COMMUNE, Media
+from tests.media.conftest import COMMUNE, FOREIGN, NGHIA_DUNG, OTHER_COMMUNE, QUAY, Media
 from tests.support.browser import (
     DESK,
     PHONE,
@@ -28,7 +28,7 @@ from tests.support.browser import (
     screenshot,
 )
 from tests.support.camera import clip, packets
-from tests.support.running import csrf, token
+from tests.support.running import bearer, csrf, token
 from tests.support.waiting import eventually
 
 EVERYWHERE = pictures.Question(uuid.UUID(int=1), Kind.ZONE, ((0, 0), (100, 0), (100, 100), (0, 100)), 1)
@@ -186,10 +186,14 @@ async def alarmed(media: Media, camera: str) -> Alert:
         assert answer.status_code == 201, answer.text
     seen = pictures.examine(Recording("H264", "", [*packets(clip("walk"))]), [EVERYWHERE], None)
     rule, vault = uuid.UUID(answer.json()["id"]), vault_for(media.settings.secret.get_secret_value())
-    look = commands.Looked(now(), "ok", True, b"1", {rule: True}, {rule: seen.snapshots[EVERYWHERE.rule]})
+    look = looks.Looked(now(), "ok", True, b"1", {rule: True}, {rule: seen.snapshots[EVERYWHERE.rule]})
     async with media.running.tx() as tx:
-        (alert,) = await commands.looked(tx, vault, uuid.UUID(camera), look, at=now(), settings=media.settings)
+        (alert,) = await looks.looked(tx, vault, uuid.UUID(camera), look, at=now(), settings=media.settings)
     return alert
+
+
+COUNT = 'Cảnh báo camera <span class="count"'
+"""The alerts that wait, in the rail."""
 
 
 async def test_rules_are_kept_and_alerts_judged_with_plain_forms(media: Media, unique: str) -> None:
@@ -226,8 +230,14 @@ async def test_rules_are_kept_and_alerts_judged_with_plain_forms(media: Media, u
         shown = (await client.get(watch)).text
         assert "nửa bên trái, từ 5% vùng chuyển động" in shown
         assert "cả ngày" in shown
+        assert "Quy tắc vừa được thêm" in shown
         assert (await submit(client, watch, f"{rule}/pause", on="1")).status_code == 303
         assert "tạm dừng" in (await client.get(watch)).text
+        assert (await submit(client, watch, f"{rule}/pause", on="maybe")).status_code == 422
+        assert "tạm dừng" in (await client.get(watch)).text, "what is not understood resumes nothing"
+        asked = (await client.get(f"{rule}/remove")).text
+        assert "Bỏ quy tắc “Có chuyển động trong vùng”" in asked
+        assert "Tên quy tắc: Cổng sau." in asked, "which of several zones"
         assert (await submit(client, f"{rule}/remove")).status_code == 303
         assert (await client.get(rule)).status_code == 404
         new = f"/media/cameras/{camera}/rules/line/new"
@@ -245,6 +255,16 @@ async def test_rules_are_kept_and_alerts_judged_with_plain_forms(media: Media, u
         assert "Người thử" in (await client.get(page)).text, "who said so"
         assert page not in (await client.get(f"{listed}&verdict=new")).text
         assert page in (await client.get(f"{listed}&verdict=false_alarm&lang=en")).text
+        assert (await submit(client, page, f"{page}/verdict", verdict="new")).status_code == 303
+        assert page in (await client.get(f"{listed}&verdict=new&lang=vi")).text, "an opinion can be taken back"
+        await submit(client, f"/media/cameras/{camera}", f"/media/cameras/{camera}/maintenance", on="1")
+        assert "đang bảo trì nên" in (await client.get(watch)).text
+    async with await signed_in(media, ("village_head", NGHIA_DUNG.path)) as client:
+        assert COUNT in (await client.get(page)).text
+    async with await signed_in(media, ("village_head", QUAY.path)) as client:
+        assert COUNT not in (await client.get(f"/media/villages/{QUAY.code}")).text, "not theirs to know"
+    no_scope = bearer(("officer", COMMUNE.path), kind="partner", client_id="vnpt", scope="media.write")
+    assert (await media.client.get(f"{page}/snapshot", headers=no_scope)).status_code == 403
     async with await signed_in(media, ("viewer", "30")) as client:
         assert f"{page}/snapshot" not in (await client.get(page)).text
         assert (await client.get(f"{page}/snapshot")).status_code == 404

@@ -13,9 +13,10 @@ import pytest
 
 from services.media.cameras.address import parse
 from services.media.cameras.rtsp import NotRtsp
+from services.media.watching import pictures
 from services.media.watching.capture import NoPicture, Recording, Track, capture, track_of
 from services.media.watching.model import Kind, Point
-from services.media.watching.packets import Unit, units
+from services.media.watching.packets import Unit, opens, units
 from services.media.watching.pictures import Question, Seen, examine
 from tests.support.camera import StreamingCamera, clip, packets
 
@@ -45,9 +46,9 @@ async def test_both_encodings_of_cameras_are_decoded(codec: str) -> None:
     assert seen.decoded
 
 
-async def record(camera: StreamingCamera, *, seconds: float = 1.0) -> Recording:
+async def record(camera: StreamingCamera, *, seconds: float = 1.0, most_bytes: int = 1_000_000) -> Recording:
     return await capture(
-        parse(camera.url, loopback=True), seconds=seconds, most_bytes=1_000_000, timeout=1.0, loopback=True
+        parse(camera.url, loopback=True), seconds=seconds, most_bytes=most_bytes, timeout=1.0, loopback=True
     )
 
 
@@ -99,9 +100,105 @@ async def test_a_camera_without_end_is_left_after_its_time() -> None:
         camera.stays = True
         async with asyncio.timeout(10):
             assert examine(await record(camera, seconds=0.2), [], None).decoded
+            size = sum(map(len, (await record(camera, seconds=60, most_bytes=2_000)).packets))
+            assert 2_000 <= size < 4_000, "nor is more taken than was agreed"
         camera.mute = True
         with pytest.raises(NoPicture, match="timeout"):
             await record(camera)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+async def test_a_camera_that_begins_in_the_middle_is_waited_for(codec: str) -> None:
+    async with StreamingCamera(clip("live", codec=codec, frames=3), codec=codec) as camera:
+        camera.late = 0.3
+        assert examine(await record(camera, seconds=0.1), [], None).decoded
+
+
+async def test_what_came_before_a_camera_talks_nonsense_is_a_picture() -> None:
+    async with StreamingCamera(clip("live", frames=3)) as camera:
+        camera.babbles = True
+        assert examine(await record(camera), [], None).decoded
+
+
+async def test_a_camera_may_play_before_it_answers_and_where_it_likes() -> None:
+    async with StreamingCamera(clip("live", frames=3)) as camera:
+        camera.eager, camera.channel = 1, 2
+        assert examine(await record(camera), [], None).decoded
+        camera.eager = 100
+        with pytest.raises(NoPicture, match="not_rtsp"):
+            await record(camera)
+
+
+async def test_a_session_that_is_no_word_is_refused() -> None:
+    async with StreamingCamera(clip("live", frames=1)) as camera:
+        camera.session = "47 11"
+        with pytest.raises(NoPicture, match="refused"):
+            await record(camera)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "opening", "other"),
+    [
+        (
+            "H264",
+            ["65aabbccdd", "67aabbccdd", "18000567aabb", "7c85aabbcc"],
+            ["41aabbccdd", "18000541aabb", "7c81aabbcc"],
+        ),
+        (
+            "H265",
+            ["2601aabbcc", "4001aabbcc", "600100054001", "620193aabb"],
+            ["0201aabbcc", "600100050201", "620181aabb"],
+        ),
+    ],
+)
+def test_a_picture_that_stands_alone_is_known_by_its_kind(encoding: str, opening: list[str], other: list[str]) -> None:
+    seen = [said for said in (*opening, *other) if opens(encoding, rtp(1, 0, bytes.fromhex(said)))]
+    assert seen == opening
+    assert not opens(encoding, rtp(1, 0, b"\x7c"))
+
+
+def test_a_look_is_over_when_enough_was_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = Recording("H264", "", [*packets(clip("walk"))])
+    line = ask(Kind.LINE, LINES["crossed"])
+    monkeypatch.setattr(pictures, "MOST_DECODED", 3 * 320 * 180)
+    assert examine(sent, [line], None).found == {line.rule: False}
+    monkeypatch.setattr(pictures, "LEAST_DECODED", 3 * 320 * 180 + 1)
+    assert not examine(sent, [line], None).decoded, "small pictures have their price"
+
+
+def test_a_picture_beyond_all_size_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 320 * 180 - 1)
+    assert not see("live").decoded
+
+
+def test_covered_is_covered_all_the_time() -> None:
+    covered = ask(Kind.COVERED)
+    assert [see(scene, covered).found[covered.rule] for scene in ("covered", "wink", "live")] == [True, False, False]
+
+
+def test_a_kept_picture_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "SNAPSHOT_WIDTH", 161)
+    covered = ask(Kind.COVERED)
+    frame = see("covered", covered).snapshots[covered.rule].partition(b"\xff\xc0")[2]
+    assert struct.unpack(">HH", frame[3:7]) == (90, 160)
+
+
+def test_a_fly_is_nobody_who_crosses() -> None:
+    line = ask(Kind.LINE, LINES["crossed"])
+    assert see("fly", line).found == {line.rule: False}
+
+
+def test_pictures_that_follow_too_closely_are_one() -> None:
+    zone = ask(Kind.ZONE, LEFT)
+    hurried = [p[:4] + struct.pack(">I", int.from_bytes(p[4:8], "big") // 10) + p[8:] for p in packets(clip("walk"))]
+    seen = examine(Recording("H264", "", hurried), [zone], None)
+    assert (seen.decoded, seen.found) == (True, {}), "a fifth of a second apart they are judged"
+
+
+def test_of_one_picture_nobody_knows_whether_it_moves() -> None:
+    awake, asleep, line = ask(Kind.ZONE, LEFT), ask(Kind.ZONE, LEFT, awake=False), ask(Kind.LINE, LINES["crossed"])
+    seen = examine(Recording("H264", "", [*packets(clip("live", frames=1))]), [awake, asleep, line], None)
+    assert (seen.decoded, seen.found) == (True, {asleep.rule: False})
 
 
 def test_parameters_may_stand_in_the_description_alone() -> None:

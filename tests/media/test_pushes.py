@@ -8,8 +8,10 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import http_ece
 import pytest
@@ -19,10 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chassis.db import now
 from services.media.notices import sender
 from services.media.notices.model import BadSubscription
-from services.media.notices.push import Outcome, Post, judged, public, target, vapid_for
+from services.media.notices.push import Answer, Outcome, Post, Vapid, fingerprint, judged, public, target, vapid_for
+from services.media.notices.push import Phone as CalledPhone
 from services.media.notices.sender import Sender
-from tests.media.conftest import QUAY, Media
-from tests.media.phones import Phone, PushService, push_service, raw, text
+from services.media.vault import vault_for
+from tests.media.conftest import NGHIA_DUNG, QUAY, Media
+from tests.media.phones import Arrived, Phone, PushService, push_service, raw, text
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -49,14 +54,13 @@ async def write(media: Media, title: str, **more: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
-async def carry(media: Media, rounds: int = 1, *, together: int = 1) -> None:
-    """What the service's task does, by as many processes as `together` says."""
+async def carry(media: Media, *, together: int = 1) -> None:
+    """What the service's tasks do, by as many processes as `together` says."""
     settings = media.settings
     sessions = media.running.runner.runtime.sessions
     vapid = vapid_for(settings.secret.get_secret_value(), settings.push_from)
     posts = [Post(vapid, host=settings.push_host, timeout=5) for _ in range(together)]
-    for _ in range(rounds):
-        await asyncio.gather(*(Sender(sessions, settings).round(post) for post in posts))
+    await asyncio.gather(*(Sender(sessions, settings).carry(post) for post in posts))
     for post in posts:
         await post.close()
 
@@ -130,14 +134,14 @@ async def test_each_push_is_carried_once_by_however_many_processes(media: Media,
     for phone in phones:
         await follow(media, phone)
     await write(media, "Họp")
-    await carry(media, rounds=2, together=3)
+    await carry(media, together=3)
     assert sorted(one.phone for one in pushes.arrived) == sorted(phone.name for phone in phones)
 
 
 async def test_a_push_service_that_is_busy_is_asked_again_later(media: Media, pushes: PushService) -> None:
     phone = Phone(pushes.host)
     await follow(media, phone)
-    pushes.answers[phone.name] = [(503, {}), (429, {"retry-after": "900"}), (201, {})]
+    pushes.answers[phone.name] = [(503, {}), (429, {"retry-after": "3000"}), (201, {})]
     made = await write(media, "Họp")
     at = now()
     await carry(media)
@@ -146,7 +150,7 @@ async def test_a_push_service_that_is_busy_is_asked_again_later(media: Media, pu
     await due_now(media)
     await carry(media)
     second = await row(media, made["id"])
-    assert second.next_try_at - at >= timedelta(seconds=900)
+    assert second.next_try_at - at >= timedelta(seconds=3000), "not before it asked for"
     await due_now(media)
     await carry(media)
     third = await row(media, made["id"])
@@ -166,6 +170,17 @@ async def test_nothing_is_sent_after_its_time_or_after_it_was_withdrawn(media: M
     await carry(media)
     assert pushes.arrived == []
     assert (await row(media, past["id"])).next_try_at is None
+
+
+async def test_what_is_withdrawn_on_its_way_is_not_tried_again(media: Media, pushes: PushService) -> None:
+    await follow(media, Phone(pushes.host))
+    made = await write(media, "Nhầm")
+    async with media.running.tx() as tx:
+        (due,), _ = await sender.take_due(tx, now(), limit=1)
+    assert (await media.post(f"/notices/{made['id']}/withdraw")).status_code == 200
+    async with media.running.tx() as tx:
+        await sender.settle(tx, due, Answer(Outcome.LATER), now())
+    assert (await row(media, made["id"])).next_try_at is None
 
 
 async def test_a_phone_that_is_gone_or_refuses_again_and_again_is_forgotten(media: Media, pushes: PushService) -> None:
@@ -189,18 +204,177 @@ async def test_a_phone_that_is_gone_or_refuses_again_and_again_is_forgotten(medi
     assert (await media.get(f"/notices/{made[0]['id']}")).json()["subscriptions"] == 3
 
 
+async def test_a_phone_that_takes_long_holds_up_no_other(media: Media, pushes: PushService) -> None:
+    slow, others = Phone(pushes.host), [Phone(pushes.host) for _ in range(5)]
+    pushes.silent[slow.name] = asyncio.Event()
+    await follow(media, slow)
+    await write(media, "Họp sớm")
+    for phone in others:
+        await follow(media, phone)
+    media.settings.push_parallel = 2
+    try:
+        await write(media, "Họp", topic="climate")
+        pushes.silent[slow.name].set()
+        await carry(media)
+        assert len(pushes.of(slow)) == 2
+        pushes.silent[slow.name].clear()
+        await write(media, "Họp nữa")
+        carrying = asyncio.create_task(carry(media))
+        await eventually(lambda: all(len(pushes.of(phone)) == 2 for phone in others))
+        assert not carrying.done()
+        pushes.silent[slow.name].set()
+        await carrying
+    finally:
+        media.settings.push_parallel = 16
+
+
+async def test_a_warning_of_a_storm_goes_before_what_waits_already(media: Media, pushes: PushService) -> None:
+    await follow(media, Phone(pushes.host))
+    waiting, storm = await write(media, "Họp"), await write(media, "Bão", topic="climate")
+    for expected in (storm, waiting):
+        async with media.running.tx() as tx:
+            (due,), _ = await sender.take_due(tx, now(), limit=1)
+        assert str(due.notice) == expected["id"]
+
+
+async def test_what_is_over_holds_up_nothing(media: Media, pushes: PushService) -> None:
+    phone = Phone(pushes.host)
+    await follow(media, phone)
+    past = [uuid.UUID((await write(media, f"Cũ {n}"))["id"]) for n in range(3)]
+    await write(media, "Mới")
+    async with media.running.tx() as tx:
+        await tx.execute(sa.text("UPDATE notice SET expires_at = now() WHERE id = ANY(:n)"), {"n": past})
+    media.settings.push_parallel = 1
+    try:
+        await carry(media)
+    finally:
+        media.settings.push_parallel = 16
+    (arrived,) = pushes.of(phone)
+    assert phone.read(arrived.body)["title"] == "Mới"
+
+
+async def test_an_address_that_cannot_be_called_takes_no_other_push_along(media: Media, pushes: PushService) -> None:
+    """One that got in before such were refused: its name cannot even be looked up."""
+    odd, whole = Phone(pushes.host), Phone(pushes.host)
+    for phone in (odd, whole):
+        await follow(media, phone)
+    secret = media.settings.secret.get_secret_value()
+    mark = fingerprint(secret, odd.endpoint)
+    address = CalledPhone("https://push..example.com/x", raw(odd.described["p256dh"]), odd.secret).packed()
+    async with media.running.tx() as tx:
+        changed = sa.text("UPDATE subscription SET sealed = :s WHERE fingerprint = :f")
+        await tx.execute(changed, {"s": vault_for(secret).seal(address, owner=mark.hex()), "f": mark})
+    await write(media, "Họp")
+    await carry(media)
+    assert len(pushes.of(whole)) == 1
+    async with media.running.tx() as tx:
+        assert await tx.scalar(sa.text("SELECT count(*) FROM subscription")) == 1
+
+
+async def test_whose_fault_it_is_decides_who_is_forgotten(media: Media, pushes: PushService) -> None:
+    """A phone nobody can reach is forgotten while others are reached; not so where this service reaches nobody."""
+    whole, dead, barred, alone = (Phone(pushes.host) for _ in range(4))
+    never, forbidden = Answer(Outcome.LATER, 86_400), Answer(Outcome.FORBIDDEN, 86_400)
+    answers = {
+        fingerprint(media.settings.secret.get_secret_value(), phone.endpoint): answer
+        for phone, answer in ((whole, Answer(Outcome.SENT)), (dead, never), (barred, forbidden), (alone, never))
+    }
+    for phone, unit in ((whole, QUAY), (dead, QUAY), (barred, QUAY), (alone, NGHIA_DUNG)):
+        await follow(media, phone, unit.code)
+    for _ in range(sender.MOST_FAILURES):
+        for unit in (QUAY, NGHIA_DUNG):
+            await write(media, "Họp", unit=unit.code)
+        async with media.running.tx() as tx:
+            due, _ = await sender.take_due(tx, now(), limit=10)
+            for one in sorted(due, key=lambda one: list(answers).index(one.fingerprint)):
+                await sender.settle(tx, one, answers[one.fingerprint], now())
+            assert (await sender.take_due(tx, now() + timedelta(hours=12), limit=10))[0] == [], "nothing is left to try"
+    there = [
+        len((await media.post("/subscriptions/mine", {"endpoint": phone.endpoint}, by={})).json()["items"])
+        for phone in (whole, dead, barred, alone)
+    ]
+    assert there == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("again", ["received", "subscribed"])
+async def test_failures_count_in_a_row_only(media: Media, pushes: PushService, again: str) -> None:
+    phone = Phone(pushes.host)
+    await follow(media, phone)
+    for _ in range(sender.MOST_FAILURES - 1):
+        await answered(media, Outcome.REFUSED)
+    if again == "received":
+        await answered(media, Outcome.SENT)
+    else:
+        await follow(media, phone)
+    for _ in range(sender.MOST_FAILURES - 1):
+        await answered(media, Outcome.REFUSED)
+    assert not await nobody_follows(media)
+    await answered(media, Outcome.REFUSED)
+    assert await nobody_follows(media)
+
+
+async def answered(media: Media, outcome: Outcome) -> None:
+    """A notice is written, and its one push has come to `outcome`."""
+    await write(media, "Họp")
+    async with media.running.tx() as tx:
+        (due,), _ = await sender.take_due(tx, now(), limit=1)
+        await sender.settle(tx, due, Answer(outcome), now())
+
+
+async def nobody_follows(media: Media) -> bool:
+    async with media.running.tx() as tx:
+        return await tx.scalar(sa.text("SELECT count(*) FROM subscription")) == 0
+
+
+async def test_which_phone_got_what_is_forgotten_in_time_and_the_counts_stay(media: Media, pushes: PushService) -> None:
+    await follow(media, Phone(pushes.host))
+    made = [await write(media, "Họp") for _ in range(2)]
+    async with media.running.tx() as tx:
+        for one, days in zip(made, (61, 59), strict=True):
+            past = sa.text("UPDATE notice SET expires_at = now() - make_interval(days => :d) WHERE id = :n")
+            await tx.execute(past, {"d": days, "n": uuid.UUID(one["id"])})
+        await sender.forget_old(tx, now())
+        rows = sa.text("SELECT count(*) FROM push WHERE notice_id = :n")
+        left = [await tx.scalar(rows, {"n": uuid.UUID(one["id"])}) for one in made]
+    assert left == [0, 1]
+    assert (await media.get(f"/notices/{made[0]['id']}")).json()["subscriptions"] == 1
+
+
+def test_what_the_service_says_of_itself_is_renewed_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = int(time.time())
+    vapid, endpoint = Vapid("một bí mật dài hơn", "mailto:a@b.vn"), urlsplit("https://push.example.com/x")
+    said = []
+    for hours in (0, 5, 7):
+        monkeypatch.setattr("services.media.notices.push.time", SimpleNamespace(time=lambda h=hours: start + h * 3600))
+        said.append(vapid.authorization(endpoint))
+    assert said[0] == said[1] != said[2]
+    claims = Arrived("/x", {"authorization": said[2]}, b"").claims()
+    assert (claims["aud"], claims["exp"]) == ("https://push.example.com", start + 19 * 3600)
+
+
+async def test_what_a_service_forbids_is_tried_again(media: Media, pushes: PushService) -> None:
+    phone = Phone(pushes.host)
+    await follow(media, phone)
+    pushes.answers[phone.name] = [(403, {})]
+    made = await write(media, "Họp")
+    await carry(media)
+    await due_now(media)
+    await carry(media)
+    assert (await row(media, made["id"])).sent_at is not None
+
+
 async def test_what_a_dead_process_had_claimed_is_carried_by_another(media: Media, pushes: PushService) -> None:
     phone = Phone(pushes.host)
     await follow(media, phone)
     made = await write(media, "Họp")
     at = now()
     async with media.running.tx() as tx:
-        (claimed,) = await sender.take_due(tx, at, limit=10)
+        (claimed,), _ = await sender.take_due(tx, at, limit=10)
     assert str(claimed.notice) == made["id"]
     assert phone.name not in repr(claimed)
     for later, count in ((at, 0), (at + sender.LEASE, 1)):
         async with media.running.tx() as tx:
-            assert len(await sender.take_due(tx, later, limit=10)) == count
+            assert len((await sender.take_due(tx, later, limit=10))[0]) == count
 
 
 async def test_a_name_that_leads_into_a_network_is_not_called(
@@ -235,6 +409,8 @@ async def test_a_name_that_leads_into_a_network_is_not_called(
         ("64:ff9b::a00:1", False),
         ("2002:0a00:0001::1", False),
         ("fd00::1", False),
+        ("fec0::1", False),
+        ("::a00:1", False),
         ("::1", False),
     ],
 )
@@ -248,15 +424,19 @@ def test_only_the_open_internet_is_called(ip: str, open_: bool) -> None:
         (201, "", Outcome.SENT, 0),
         (404, "", Outcome.GONE, 0),
         (429, "120", Outcome.LATER, 120),
-        (503, "99999999999", Outcome.LATER, 0),
-        (500, "Wed, 21 Oct 2026 07:28:00 GMT", Outcome.LATER, 0),
+        (503, "9" * 400, Outcome.LATER, 3600),
+        (500, "Wed, 21 Oct 2026 07:28:00 GMT", Outcome.LATER, 90),
+        (503, "Wed, 21 Oct 2026 07:26:00 -0000", Outcome.LATER, 0),
+        (503, "soon", Outcome.LATER, 0),
         (429, "999999", Outcome.LATER, 3600),
         (301, "", Outcome.REFUSED, 0),
-        (403, "", Outcome.REFUSED, 0),
+        (400, "", Outcome.REFUSED, 0),
+        (401, "", Outcome.FORBIDDEN, 0),
+        (403, "", Outcome.FORBIDDEN, 0),
     ],
 )
 def test_answers_of_push_services_are_told_apart(status: int, retry: str, outcome: Outcome, pause: float) -> None:
-    answer = judged(status, retry)
+    answer = judged(status, retry, datetime(2026, 10, 21, 7, 26, 30, tzinfo=UTC))
     assert (answer.outcome, answer.pause) == (outcome, pause)
 
 

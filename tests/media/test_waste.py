@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, datetime, time
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from xaso.media.v1 import events_pb2 as events
 
+from chassis.db import audit_table
 from chassis.units import VIETNAM
 from services.media.notices import reminding
 from services.media.notices.model import Waste, WasteRule, next_collection
-from tests.media.conftest import FOREIGN_OFFICER, HEAD, NGHIA_DUNG, QUAY, RESIDENT, Media
+from tests.media.conftest import COMMUNE, FOREIGN_OFFICER, HEAD, NGHIA_DUNG, QUAY, RESIDENT, Media
 from tests.media.phones import Phone
+from tests.support.running import village
 
 TUESDAY = date(2026, 11, 24)
 EVENING = datetime(2026, 11, 23, 18, 0, tzinfo=VIETNAM)
@@ -97,9 +100,25 @@ async def test_a_rule_that_ended_reminds_of_nothing(media: Media) -> None:
         assert (await media.post(f"/waste-rules/{entered['id']}/end", by=by)).status_code == 404
     for _ in range(2):
         assert (await media.post(f"/waste-rules/{entered['id']}/end")).status_code == 200
+    async with media.running.tx() as tx:
+        done = sa.select(audit_table.c.action).where(audit_table.c.target == entered["id"]).order_by(audit_table.c.id)
+        assert list(await tx.scalars(done)) == ["waste_rule.entered", "waste_rule.ended"]
     assert entered["id"] not in {r["id"] for r in (await media.get("/waste-rules", unit=QUAY.code)).json()["items"]}
     assert await remind(media, datetime(2026, 11, 24, 19, tzinfo=VIETNAM)) == 0
     assert await reminders(media, QUAY.code, date(2026, 11, 25)) == []
+
+
+async def test_the_calendar_of_a_village_that_ended_reminds_nobody(media: Media) -> None:
+    old = village(COMMUNE, 8, "Thôn Cũ")
+    await media.running.enter_units(old)
+    await rule(media, unit=old.code, weekdays=[4])
+    phone = {"unit": old.code, **Phone().described}
+    assert (await media.post("/subscriptions", phone, by={})).status_code == 201
+    day, evening = date(2026, 11, 26), datetime(2026, 11, 25, 18, tzinfo=VIETNAM)
+    await media.running.enter_units(replace(old, valid_to=day))
+    assert await remind(media, evening) == 0
+    await media.running.enter_units(replace(old, valid_to=day + timedelta(days=1)))
+    assert await remind(media, evening) == 1
 
 
 @pytest.mark.parametrize(

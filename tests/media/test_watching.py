@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -12,8 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from chassis.db import audit_table, now
+from services.media.model import Village
 from services.media.vault import vault_for
-from services.media.watching import commands
+from services.media.watching import alerts as alerts_
+from services.media.watching import looks, queries
 from services.media.watching.model import Alert, Rule, Watch
 from services.media.watching.watcher import Watcher
 from tests.media.conftest import (
@@ -22,6 +25,7 @@ from tests.media.conftest import (
     NGHIA_DUNG,
     OFFICER,
     PARTNER,
+    QUAY,
     RESIDENT,
     Media,
     kinds,
@@ -81,6 +85,11 @@ async def watch(media: Media, camera: str) -> dict[str, Any]:
     return dict((await media.get(f"/cameras/{camera}/watch")).json())
 
 
+async def version(media: Media) -> int:
+    async with media.running.tx() as tx:
+        return (await tx.get_one(Village, NGHIA_DUNG.code)).version
+
+
 async def told(media: Media, camera: str) -> list[tuple[int, bool]]:
     found = [e for e in await media.events(camera) if type(e).__name__ == "CameraWatchChanged"]
     return [(e.watch.rules_active, e.watch.working) for e in found]  # type: ignore[attr-defined]  # watch events.
@@ -97,7 +106,9 @@ async def test_motion_in_a_zone_is_an_alert_with_a_picture_and_ends_when_it_is_s
         seen = await watch(media, camera)
         assert (seen["working"], seen["last_result"]) == (True, "ok")
         assert await alerts(media, camera) == []
+        before = await version(media)
         await look(media, camera)
+        assert await version(media) > before, "open pages learn of it"
         (alert,) = await alerts(media, camera)
         assert (alert["rule"], alert["kind"], alert["verdict"]) == (watched, "zone", "new")
         assert alert["ended_at"] is None
@@ -140,6 +151,8 @@ async def test_covered_frozen_and_dead_cameras_are_told_apart(media: Media, uniq
     async with watcher(media) as eyes:
         await eyes.sweep()
     assert (await told(media, camera))[-1] == (3, False)
+    going_on = [a["kind"] for a in await alerts(media, camera) if a["ended_at"] is None]
+    assert going_on == ["no_picture"], "nobody has seen for an hour whether it is covered"
 
 
 async def test_a_camera_that_hangs_holds_nobody_up(media: Media, unique: str) -> None:
@@ -156,7 +169,9 @@ async def test_a_camera_that_hangs_holds_nobody_up(media: Media, unique: str) ->
             await eyes.settle()
             assert await eyes.round() == 1
             await eyes.settle()
-        assert [(await watch(media, c))["last_result"] for c in cameras] == ["timeout", "timeout", "ok"]
+        seen = [await watch(media, camera) for camera in cameras]
+        assert [one["last_result"] for one in seen] == ["timeout", "timeout", "ok"]
+        assert [one["working"] for one in seen] == [False, False, True], "who sees no picture watches nothing"
 
 
 async def test_two_processes_never_look_at_one_camera_at_a_time(media: Media, unique: str) -> None:
@@ -183,15 +198,46 @@ async def test_a_rule_said_anew_or_paused_is_not_judged_by_what_was_seen_before(
     await media.post(f"/camera-rules/{covered}/pause", {"on": True})
     async with media.running.tx() as tx:
         ids = (await tx.scalars(sa.select(Rule.id).where(Rule.camera_id == camera))).all()
-        found = commands.Looked(since, "ok", True, b"1", dict.fromkeys(ids, True), {})
+        found = looks.Looked(since, "ok", True, b"1", dict.fromkeys(ids, True), {})
         vault = vault_for(media.settings.secret.get_secret_value())
         assert (
-            await commands.looked(
+            await looks.looked(
                 tx, vault, ids and (await tx.get_one(Rule, ids[0])).camera_id, found, at=now(), settings=media.settings
             )
             == []
         )
     assert (await watch(media, camera))["working"] is False
+
+
+async def test_only_what_is_in_use_is_looked_at(media: Media, unique: str) -> None:
+    camera = await register(media, f"Cổng {unique}", "rtsp://10.0.0.7/live")
+    covered = await rule(media, camera, "covered", checks=1)
+    zone = await rule(media, camera, "zone", points=LEFT)
+    await media.post(f"/camera-rules/{zone}/pause", {"on": True})
+
+    async def due() -> list[list[str]]:
+        async with media.running.tx() as tx:
+            await tx.execute(sa.update(Watch).values(next_look_at=now() + timedelta(days=1)))
+            await tx.execute(sa.update(Watch).where(Watch.camera_id == camera).values(next_look_at=now()))
+            taken = await looks.take_due(tx, at=now(), lease=60, limit=2)
+            return [[str(rule.id) for rule in one.rules] for one in taken]
+
+    assert await due() == [[covered]]
+    since = now()
+    vault = vault_for(media.settings.secret.get_secret_value())
+    for seconds, pause in ((1, media.settings.watch_seconds), (60, 60.0)):
+        async with media.running.tx() as tx:
+            none = looks.Looked(since, "timeout", False, None, {}, {})
+            took = since + timedelta(seconds=seconds)
+            await looks.looked(tx, vault, uuid.UUID(camera), none, at=took, settings=media.settings)
+            after = (await tx.get_one(Watch, uuid.UUID(camera))).next_look_at
+            assert after == since + timedelta(seconds=pause), "looks begin so far apart, or when the last is over"
+    await media.post(f"/cameras/{camera}/maintenance", {"on": True})
+    assert await due() == [], "a camera in maintenance is left alone"
+    async with media.running.tx() as tx:
+        found = looks.Looked(since, "ok", True, b"1", {uuid.UUID(covered): True}, {})
+        assert not await looks.looked(tx, vault, uuid.UUID(camera), found, at=now(), settings=media.settings)
+    assert (await watch(media, camera))["last_result"] == "timeout"
 
 
 async def test_rules_are_paused_changed_removed_and_go_with_their_camera(media: Media, unique: str) -> None:
@@ -208,10 +254,16 @@ async def test_rules_are_paused_changed_removed_and_go_with_their_camera(media: 
         assert (await watch(media, camera))["working"] is False, "what was evaluated before the pause is over"
         await look(media, camera)
         frozen = await rule(media, camera, "frozen")
-        assert (await media.post(f"/camera-rules/{covered}/remove")).status_code == 200
-        assert (await media.post(f"/camera-rules/{covered}/remove")).status_code == 404
+        removed = await asyncio.gather(*(media.post(f"/camera-rules/{covered}/remove") for _ in range(2)))
+        assert sorted(answer.status_code for answer in removed) == [200, 404]
         assert [r["id"] for r in (await watch(media, camera))["rules"]] == [frozen]
-        assert len(await alerts(media, camera)) == 2, "alerts outlive their rule"
+        newer, older = await alerts(media, camera)
+        assert newer["ended_at"] is not None, "alerts outlive their rule, but are over"
+        first = (await media.get("/camera-alerts", unit=NGHIA_DUNG.code, limit=1)).json()
+        second = (await media.get("/camera-alerts", unit=NGHIA_DUNG.code, limit=1, after=first["next"])).json()
+        assert [page["items"][0]["id"] for page in (first, second)] == [newer["id"], older["id"]]
+    async with media.running.tx() as tx:
+        await tx.execute(sa.update(Alert).where(Alert.id == older["id"]).values(created_at=now() - timedelta(days=40)))
     assert (await media.post(f"/cameras/{camera}/retire")).status_code == 200
     assert (await told(media, camera)) == [
         (1, False),
@@ -223,7 +275,9 @@ async def test_rules_are_paused_changed_removed_and_go_with_their_camera(media: 
         (1, True),
         (0, False),
     ]
-    assert kinds(await media.events(camera))[-1] == "CameraRetired"
+    *_, last, retired = await media.events(camera)
+    assert kinds([last, retired]) == ["CameraWatchChanged", "CameraRetired"]
+    assert last.watch.alerts_this_month == 1  # type: ignore[attr-defined]  # a watch event.
     assert (await media.post(f"/cameras/{camera}/rules", {"kind": "covered"})).status_code == 409
     async with media.running.tx() as tx:
         actions = list(
@@ -245,12 +299,16 @@ async def alarmed(media: Media, unique: str, device: StreamingCamera) -> tuple[s
 
 async def test_the_picture_is_for_staff_of_the_unit_and_every_look_is_written_down(media: Media, unique: str) -> None:
     async with StreamingCamera(clip("covered", 1, frames=3)) as device:
-        _, alert = await alarmed(media, unique, device)
+        camera, alert = await alarmed(media, unique, device)
+    assert (await media.post(f"/cameras/{camera}/retire")).is_success
+    assert (await media.get(f"/camera-alerts/{alert}")).json()["ended_at"] is not None, "it ends with its camera"
     path = f"/camera-alerts/{alert}/snapshot"
     for stranger in (VIEWER, HEAD, RESIDENT, PARTNER, FOREIGN_OFFICER):
         assert (await media.get(path, by=stranger)).status_code in (403, 404)
     assert (await media.get(f"/camera-alerts/{alert}", by=VIEWER)).status_code == 200
     assert (await media.get(f"/camera-alerts/{alert}", by=FOREIGN_OFFICER)).status_code == 404
+    neighbours = (await media.get("/camera-alerts", unit=QUAY.code, limit=200)).json()["items"]
+    assert neighbours == [], "a village has its own alerts only"
     for _ in range(2):
         assert (await media.get(path)).status_code == 200
     async with media.running.tx() as tx:
@@ -274,13 +332,28 @@ async def test_people_say_whether_an_alert_was_right(media: Media, unique: str) 
     for stranger in (VIEWER, HEAD, RESIDENT, PARTNER, FOREIGN_OFFICER):
         assert (await media.post(path, {"verdict": "confirmed"}, by=stranger)).status_code in (403, 404)
     assert (await media.get(f"/camera-alerts/{alert}")).json()["verdict"] == "new"
+    async with media.running.tx() as tx:
+        waiting = await queries.waiting(tx, NGHIA_DUNG.path)
+    before = await version(media)
     judged = (await media.post(path, {"verdict": "false_alarm"})).json()
+    assert await version(media) > before
+    async with media.running.tx() as tx:
+        said = await tx.scalars(sa.select(audit_table.c.action).where(audit_table.c.target == alert))
+        assert list(said) == ["camera_alert.judged"]
+        assert await queries.waiting(tx, NGHIA_DUNG.path) == waiting - 1
+    said_anew = f"/media/api/v1/camera-rules/{judged['rule']}"
+    assert (await media.client.put(said_anew, json={"checks": 2}, headers=OFFICER)).is_success
+    assert (await media.get(f"/camera-alerts/{alert}")).json()["ended_at"] is not None, (
+        "its rule says something else now"
+    )
     assert (judged["verdict"], judged["judged_by"]) == ("false_alarm", "officer-dai-son")
+    taken_back = (await media.post(path, {"verdict": "new"})).json()
+    assert (taken_back["verdict"], taken_back["judged_by"], taken_back["judged_at"]) == ("new", None, None)
     assert (await media.post(path, {"verdict": "confirmed"})).json()["verdict"] == "confirmed"
     assert (await media.post(path, {"verdict": "perhaps"})).status_code == 422
     for account, name in (("somebody-else", "Người thử"), ("officer-dai-son", "")):
         async with media.running.tx() as tx:
-            await commands.forget_person(tx, account)
+            await alerts_.forget_person(tx, account)
         async with media.running.tx() as tx:
             assert await tx.scalar(sa.select(Alert.judged_name).where(Alert.id == alert)) == name
 
@@ -342,6 +415,11 @@ def at(clock: str) -> datetime:
 def test_hours_may_go_over_midnight(hours: tuple[int, int], awake: list[str], asleep: list[str]) -> None:
     made = Rule(from_minute=hours[0], to_minute=hours[1])
     assert [c for c in (*awake, *asleep) if made.awake(at(c))] == awake
+
+
+def test_a_look_speaks_for_an_hour() -> None:
+    made = Watch(rules_active=1, evaluated_at=at("10:00"))
+    assert [made.works(at(clock)) for clock in ("10:59", "11:00")] == [True, False]
 
 
 def test_after_an_alert_a_rule_is_quiet_for_a_while() -> None:

@@ -23,8 +23,9 @@ Clip = list[bytes]
 
 
 def clip(scene: str, seed: int = 0, *, codec: str = "libx264", frames: int = FRAMES) -> Clip:
-    """Access units of a scene: `live` (a still place, with noise), `walk` (somebody crosses its left half), `lamp` (its
-    light is switched on), `covered`. The same seed gives the same pictures, bit for bit.
+    """Access units of a scene: `live` (a still place, with noise), `walk` (somebody crosses its left half), `fly`
+    (something tiny does), `lamp` (its light is switched on), `covered`, `wink` (covered at first). The same seed gives
+    the same pictures, bit for bit.
     """
     encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -44,11 +45,14 @@ def _pictures(scene: str, seed: int, frames: int) -> Iterator[np.ndarray]:
     place = np.random.default_rng(1).integers(60, 180, (HEIGHT // 20, WIDTH // 20)).repeat(20, 0).repeat(20, 1)
     for number in range(frames):
         picture = place + noise.normal(0, 2, place.shape)
-        if scene == "covered":
+        if scene == "covered" or (scene == "wink" and number < frames // 2):
             picture = 12 + noise.normal(0, 1, place.shape)
         elif scene == "walk":
             left = 10 + number * 12
             picture[60:150, left : left + 40] = 250
+        elif scene == "fly":
+            left = 10 + number * 12
+            picture[100:102, left : left + 4] = 250
         elif scene == "lamp" and number >= frames // 2:
             picture = picture + 60
         yield np.clip(picture, 0, 255).astype(np.uint8)
@@ -82,7 +86,10 @@ def _pieces(nal: bytes, codec: str) -> Iterator[bytes]:
 class StreamingCamera(SimulatedCamera):
     """A camera that plays `clips`, one with each connection, the last of them again and again, and then hangs up.
 
-    `mute` sends nothing after PLAY and stays; `stays` does not hang up; `garbage` sends packets that are none.
+    `mute` sends nothing after PLAY and stays; `stays` does not hang up; `garbage` sends packets that are none; `late`
+    seconds pass, in the middle of a scene, before a picture that stands alone; `babbles` ends with what is no packet.
+    `eager` pictures come before the answer to PLAY. It plays on `channel` and names its `session`; no count of a
+    password serves twice.
     """
 
     def __init__(self, *clips: Clip, codec: str = "libx264", username: str = "", password: str = "") -> None:
@@ -92,15 +99,24 @@ class StreamingCamera(SimulatedCamera):
         self.mute = False
         self.stays = False
         self.garbage = False
+        self.late = 0.0
+        self.babbles = False
+        self.eager = 0
+        self.channel = 0
+        self.session = "4711"
+        self._counts: set[str | None] = set()
         self.played = 0
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._counts = set()
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 if self.silent:
                     await asyncio.Event().wait()
                 reply = self._answer(head)
+                if head[0].startswith("PLAY ") and self.eager:
+                    await self._send(writer, (self.clips[0] * self.eager)[: self.eager])
                 writer.write(reply)
                 await writer.drain()
                 if head[0].startswith("PLAY ") and reply.startswith(b"RTSP/1.0 200"):
@@ -116,14 +132,23 @@ class StreamingCamera(SimulatedCamera):
             await asyncio.Event().wait()
         playing = self.clips.pop(0) if len(self.clips) > 1 else self.clips[0]
         self.played += 1
-        for packet in packets(playing, self.codec):
-            sent = bytes(len(packet)) if self.garbage else packet
-            writer.write(b"$\x00" + len(sent).to_bytes(2, "big") + sent)
-            # Its report of what it sent (RTCP) comes on the other channel and is no picture.
-            writer.write(b"$\x01\x00\x04abcd")
-        await writer.drain()
+        if self.late:
+            await self._send(writer, playing[1:])
+            await asyncio.sleep(self.late)
+        await self._send(writer, playing[self.eager :])
+        if self.babbles:
+            writer.write(b"ANNOUNCE the end\r\n\r\n")
+            await writer.drain()
         if self.stays:
             await asyncio.Event().wait()
+
+    async def _send(self, writer: asyncio.StreamWriter, clip: Clip) -> None:
+        for packet in packets(clip, self.codec):
+            sent = bytes(len(packet)) if self.garbage else packet
+            writer.write(b"$" + bytes([self.channel]) + len(sent).to_bytes(2, "big") + sent)
+            # Its report of what it sent (RTCP) comes on the other channel and is no picture.
+            writer.write(b"$" + bytes([self.channel + 1]) + b"\x00\x1c" + struct.pack(">BBHI20x", 0x80, 200, 6, 7))
+        await writer.drain()
 
     def _answer(self, head: list[str]) -> bytes:
         method, _, rest = head[0].partition(" ")
@@ -137,15 +162,18 @@ class StreamingCamera(SimulatedCamera):
         if self.username and not self._right(headers.get("authorization", ""), method, uri):
             return _reply(401, "Unauthorized", sequence)
         if method == "SETUP" and uri.endswith(f"{self.path}/track1"):
-            chosen = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
-            return _reply(200, "OK", sequence, [chosen, "Session: 4711;timeout=60"])
-        if method == "PLAY" and headers.get("session") == "4711" and uri.endswith(self.path):
-            return _reply(200, "OK", sequence, ["Session: 4711"])
+            chosen = f"Transport: RTP/AVP/TCP;unicast;interleaved={self.channel}-{self.channel + 1}"
+            return _reply(200, "OK", sequence, [chosen, f"Session: {self.session};timeout=60"])
+        if method == "PLAY" and headers.get("session") == self.session and uri.endswith(self.path):
+            return _reply(200, "OK", sequence, [f"Session: {self.session}"])
         return _reply(455, "Method Not Valid in This State", sequence)
 
     def _right(self, given: str, method: str, uri: str) -> bool:
         """Whether the password was proved for this very question."""
         fields = dict(re.findall(r'(\w+)="?([^",]*)"?', given.removeprefix("Digest ")))
         first, second = _md5(f"{self.username}:camera:{self.password}"), _md5(f"{method}:{uri}")
+        if fields.get("nc") in self._counts:
+            return False
+        self._counts.add(fields.get("nc"))
         middle = f"{fields.get('nc')}:{fields.get('cnonce')}:{fields.get('qop')}"
         return fields.get("response") == _md5(f"{first}:{self._nonce}:{middle}:{second}")

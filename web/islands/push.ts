@@ -55,6 +55,12 @@ function start(panel: HTMLElement): void {
   };
 
   const follow = async (): Promise<void> => {
+    const topics = boxes().filter((box) => box.checked).map((box) => box.value);
+    if (topics.length === 0) {
+      // To the service no topic means all of them, which is the opposite of what was ticked.
+      tell(say("pushnothing"));
+      return;
+    }
     if ((await Notification.requestPermission()) !== "granted") {
       tell(say("pushdenied"));
       return;
@@ -69,7 +75,6 @@ function start(panel: HTMLElement): void {
       await old.unsubscribe();
       return pushManager.subscribe(wanted);
     });
-    const topics = boxes().filter((box) => box.checked).map((box) => box.value);
     await ask(api, { unit, topics, endpoint: made.endpoint, ...made.toJSON().keys });
     end.hidden = false;
     tell(say("following"));

@@ -21,6 +21,7 @@ const vi = {
   following: "Máy này đang nhận thông báo của thôn.",
   left: "Máy này không nhận thông báo của thôn nữa.",
   pushdenied: "Máy không cho hiện thông báo. Hãy cho phép thông báo của trang này trong phần cài đặt rồi bấm lại.",
+  pushnothing: "Hãy chọn ít nhất một việc.",
   pushless: "Trình duyệt này không nhận được thông báo. Trên iPhone, hãy thêm trang này vào màn hình chính rồi mở lại; hoặc đọc thông báo ở dưới đây.",
   pushfailed: "Chưa đăng ký được. Hãy kiểm tra mạng rồi bấm lại.",
 };
@@ -46,6 +47,7 @@ const en: typeof vi = {
   following: "This device gets the notices of the village.",
   left: "This device gets no more notices of the village.",
   pushdenied: "This device does not let notices be shown. Allow notifications of this site in the settings and try again.",
+  pushnothing: "Choose at least one subject.",
   pushless: "This browser cannot get notices. On an iPhone add this page to the home screen and open it there, or read the notices below.",
   pushfailed: "That did not work. Check the connection and try again.",
 };

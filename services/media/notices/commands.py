@@ -13,7 +13,7 @@ from xaso.media.v1 import events_pb2 as events
 
 from chassis import audit, outbox, units
 from chassis.auth import STAFF, Principal
-from chassis.db import new_id, now
+from chassis.db import now
 from chassis.errors import NotFound
 from services.media.facts import timestamp
 from services.media.notices.model import (
@@ -34,6 +34,8 @@ from services.media.speakers.queries import below
 
 LONGEST_WAIT = timedelta(days=366)
 TELL_EVERY = timedelta(minutes=1)
+HEAD_START = timedelta(days=1)
+"""What is about weather and disasters goes before everything that waits, as if it had waited longest."""
 
 NoticeEvent = events.NoticePublished | events.NoticeReceived | events.NoticeWithdrawn
 
@@ -126,14 +128,14 @@ async def publish(tx: AsyncSession, notice: Notice, at: datetime) -> None:
         wanted = wanted.where(below(Subscription.path, notice.path))
     # A phone that follows two villages of a commune gets what is for both of them once.
     once = wanted.ext(distinct_on(Subscription.fingerprint)).order_by(Subscription.fingerprint)
-    # Locked against being forgotten meanwhile; who just was is left out.
+    # Locked against being forgotten meanwhile; who just was is left out. All in the database: they may be thousands.
     there = sa.select(Subscription.id).where(Subscription.id.in_(once)).order_by(Subscription.id)
-    phones = (await tx.scalars(there.with_for_update(read=True, key_share=True))).all()
-    notice.publish(at, len(phones))
-    await tx.flush()
-    if phones:
-        rows = [{"id": new_id(), "notice_id": notice.id, "subscription_id": s, "next_try_at": at} for s in phones]
-        await tx.execute(sa.insert(Push), [{**row, "attempts": 0} for row in rows])
+    phones = there.with_for_update(read=True, key_share=True).subquery()
+    first_try = at - HEAD_START if notice.topic == Topic.CLIMATE else at
+    rows = sa.select(sa.func.uuidv7(), sa.literal(notice.id), phones.c.id, sa.literal(first_try), sa.literal(0))
+    columns = ["id", "notice_id", "subscription_id", "next_try_at", "attempts"]
+    made = await tx.execute(sa.insert(Push).from_select(columns, rows))
+    notice.publish(at, int(made.rowcount))  # type: ignore[attr-defined]  # an INSERT counts its rows.
     await tell(tx, notice, events.NoticePublished(notice=public_state(notice)), at)
 
 

@@ -13,11 +13,14 @@ import enum
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
 
@@ -30,6 +33,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from chassis.db import now
 from services.media.notices.model import BadSubscription
 
 MAX_ENDPOINT = 1000
@@ -41,6 +45,10 @@ _MAX_PAUSE = 3600.0
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """How many points there are on the curve P-256 (FIPS 186-4)."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of version 6 that the open Internet uses."""
+_NAME = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}")
+"""A public push service has a name; numbers, in whatever spelling, are of no honest browser."""
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -52,6 +60,7 @@ class Outcome(enum.Enum):
     GONE = "gone"
     LATER = "later"
     REFUSED = "refused"
+    FORBIDDEN = "forbidden"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +118,7 @@ def target(endpoint: str, *, host: str) -> SplitResult:
         raise BadSubscription(field="endpoint") from None
     if host and parts.netloc == host and parts.scheme in ("http", "https"):
         return parts
-    # A public push service has a name; numbers, in whatever spelling, are of no honest browser.
-    named = "." in name.rstrip(".") and name.rstrip(".").rsplit(".", 1)[1].isalpha()
+    named = _NAME.fullmatch(name) is not None
     if parts.scheme != "https" or port not in (None, 443) or "@" in parts.netloc or parts.fragment or not named:
         raise BadSubscription(field="endpoint")
     return parts
@@ -124,6 +132,8 @@ def public(ip: Ip) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return public(inner)
+        if ip not in _UNICAST:
+            return False
     return ip.is_global and not ip.is_multicast
 
 
@@ -226,7 +236,7 @@ class Post:
         # The number that was checked is the number that is dialled; the certificate must still be of the name.
         known = {"sni_hostname": parts.hostname or ""}
         async with self._client.stream("POST", url, content=body, headers=headers, extensions=known) as response:
-            return judged(response.status_code, response.headers.get("retry-after", ""))
+            return judged(response.status_code, response.headers.get("retry-after", ""), now())
 
     async def _dialled(self, parts: SplitResult) -> str:
         """The number of the host; raises BadSubscription where it is inside a network."""
@@ -238,16 +248,27 @@ class Post:
         return number
 
 
-def judged(status: int, retry_after: str) -> Answer:
-    """What a push service's answer means (RFC 8030, 5 and 7.3)."""
+def judged(status: int, retry_after: str, at: datetime) -> Answer:
+    """What a push service's answer of the instant `at` means (RFC 8030, 5 and 7.3; RFC 8292, 4)."""
     if 200 <= status < 300:
         return Answer(Outcome.SENT)
     if status in (404, 410):
         return Answer(Outcome.GONE)
     if status == 429 or status >= 500:
-        pause = float(retry_after) if retry_after.isdecimal() and len(retry_after) < 8 else 0.0
-        return Answer(Outcome.LATER, min(pause, _MAX_PAUSE))
-    return Answer(Outcome.REFUSED)
+        return Answer(Outcome.LATER, min(_seconds(retry_after, at), _MAX_PAUSE))
+    # What it says of this service's signature is not the phone's fault.
+    return Answer(Outcome.FORBIDDEN if status in (401, 403) else Outcome.REFUSED)
+
+
+def _seconds(retry_after: str, at: datetime) -> float:
+    """How long to wait: told in seconds or as a date (RFC 9110, 10.2.3); 0 where it cannot be read."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - at).total_seconds())
 
 
 def _text(raw: bytes) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import audit
-from chassis.db import new_id
+from chassis.db import new_id, unit_table
 from chassis.units import VIETNAM
 from services.media.notices import commands
 from services.media.notices.model import Notice, Status, Subscription, Topic, Waste, WasteRule
@@ -38,8 +38,13 @@ async def remind(tx: AsyncSession, at: datetime, limit: int = 50) -> int:
         Subscription.unit == WasteRule.unit,
         sa.or_(Subscription.topics == [], Subscription.topics.contains([Topic.WASTE_CALENDAR.value])),
     )
+    # Where a village has ended its calendar did, too.
+    of = unit_table.c
+    stands = sa.exists().where(
+        of.code == WasteRule.unit, of.valid_from <= day, sa.or_(of.valid_to.is_(None), of.valid_to > day)
+    )
     falls = sa.or_(WasteRule.weekdays.contains([day.isoweekday()]), WasteRule.month_days.contains([day.day]))
-    tomorrow = sa.and_(WasteRule.ended_at.is_(None), falls)
+    tomorrow = sa.and_(WasteRule.ended_at.is_(None), falls, stands)
     villages = sa.select(WasteRule.unit).distinct().where(tomorrow, asked, ~done).order_by(WasteRule.unit).limit(limit)
     due = sa.select(WasteRule).where(tomorrow, WasteRule.unit.in_(villages))
     found = (await tx.scalars(due.order_by(WasteRule.unit, WasteRule.at, WasteRule.id))).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,12 +24,14 @@ log = telemetry.logger(__name__)
 
 LEASE = timedelta(seconds=60)
 """A process that dies on the way gives up what it carried after so long."""
-MOST_PAUSE = 1800.0
+MOST_BACKOFF = 1800.0
+"""Seconds between two attempts where the push service does not ask for more."""
 MOST_FAILURES = 5
-"""Refusals in a row after which a subscription is taken for broken."""
+"""Notices in a row that a phone did not get after which its subscription is taken for broken."""
 KEPT = timedelta(days=60)
 """Which phone got what is forgotten after so long; the counts of the notice stay."""
 _SWEEP_SECONDS = 600.0
+_COMPLAIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Sender:
         self._settings = settings
         self._secret = settings.secret.get_secret_value()
         self._swept = -_SWEEP_SECONDS
+        self._complained = -_COMPLAIN_SECONDS
 
     async def run(self) -> None:
         """Work until cancelled; a database that is away is waited for."""
@@ -65,19 +69,21 @@ class Sender:
             timeout=settings.push_timeout_seconds,
         )
         try:
-            while True:
-                busy = False
-                try:
-                    busy = await self.round(post)
-                except Exception as error:
-                    log.warning("notice_round_failed", error=type(error).__name__)
-                if not busy:
-                    await asyncio.sleep(settings.push_poll_seconds)
+            # Apart from each other: what is due is published however long the push services take.
+            await asyncio.gather(self._again(self.upkeep), self._again(lambda: self.carry(post)))
         finally:
             await post.close()
 
-    async def round(self, post: Post) -> bool:
-        """Everything that is due now, once; returns whether there may be more at once."""
+    async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                log.warning("notice_round_failed", error=type(error).__name__)
+            await asyncio.sleep(self._settings.push_poll_seconds)
+
+    async def upkeep(self) -> None:
+        """Publish what is due, remind of collections, tell how many phones were reached, forget what is long past."""
         at = now()
         for work in (commands.publish_due, reminding.remind, commands.tell_grown):
             async with self._sessions.begin() as tx:
@@ -86,25 +92,49 @@ class Sender:
             self._swept = time.monotonic()
             async with self._sessions.begin() as tx:
                 await forget_old(tx, at)
-        async with self._sessions.begin() as tx:
-            due = await take_due(tx, at, limit=self._settings.push_parallel)
-        await asyncio.gather(*(self._carry(post, one) for one in due))
-        return len(due) == self._settings.push_parallel
+
+    async def carry(self, post: Post) -> None:
+        """Carry pushes until none is due; one that takes long holds up none of the others."""
+        most = self._settings.push_parallel
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                async with self._sessions.begin() as tx:
+                    due, seen = await take_due(tx, now(), limit=most - len(under_way))
+                under_way |= {asyncio.create_task(self._carry(post, one)) for one in due}
+                if not seen and not under_way:
+                    return
+                if not seen or len(under_way) == most:
+                    pause = self._settings.push_poll_seconds
+                    _, under_way = await asyncio.wait(under_way, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                else:
+                    under_way = {task for task in under_way if not task.done()}
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _carry(self, post: Post, due: Due) -> None:
+        try:
+            answer = await self._sent(post, due)
+            async with self._sessions.begin() as tx:
+                await settle(tx, due, answer, now())
+        except Exception as error:
+            # It is tried again when its lease is over.
+            log.warning("push_not_entered", error=type(error).__name__)
+
+    async def _sent(self, post: Post, due: Due) -> Answer:
         try:
             phone = Phone.unpacked(vault_for(self._secret).open(due.sealed, owner=due.fingerprint.hex()))
         except (VaultClosed, ValueError):
             # The service has another secret, hence another key for push services too: the phone must come again.
-            answer = Answer(Outcome.GONE)
-        else:
-            ttl = max(0, int((due.expires_at - now()).total_seconds()))
-            answer = await post.send(phone, content(due, self._secret), ttl=ttl, urgent=due.topic == Topic.CLIMATE)
-        try:
-            async with self._sessions.begin() as tx:
-                await settle(tx, due, answer, now())
-        except Exception as error:
-            log.warning("push_not_entered", error=type(error).__name__)
+            return Answer(Outcome.GONE)
+        ttl = max(0, int((due.expires_at - now()).total_seconds()))
+        answer = await post.send(phone, content(due, self._secret), ttl=ttl, urgent=due.topic == Topic.CLIMATE)
+        if answer.outcome is Outcome.FORBIDDEN and time.monotonic() - self._complained > _COMPLAIN_SECONDS:
+            self._complained = time.monotonic()
+            log.warning("push_service_forbids", hint="clock, XASO_MEDIA_PUSH_CONTACT")
+        return answer
 
 
 def content(due: Due, secret: str) -> dict[str, str]:
@@ -114,24 +144,29 @@ def content(due: Due, secret: str) -> dict[str, str]:
         "notice": str(due.notice),
         "title": due.title,
         "text": text,
+        "topic": due.topic,
         "push": str(due.id),
         "ticket": ticket(secret, due.id),
     }
 
 
-async def take_due(tx: AsyncSession, at: datetime, *, limit: int) -> list[Due]:
-    """Claim pushes for LEASE; those of notices that are over are given up."""
+async def take_due(tx: AsyncSession, at: datetime, *, limit: int) -> tuple[list[Due], int]:
+    """Claim up to `limit` pushes for LEASE, those of notices that are over are given up; also how many there were."""
+    if not limit:
+        return [], 0
+    # Ordered by the index alone: with more columns thousands that are due together were sorted for every claim.
     query = (
         sa.select(Push, Subscription, Notice)
         .join(Notice, Notice.id == Push.notice_id)
         .outerjoin(Subscription, Subscription.id == Push.subscription_id)
         .where(Push.next_try_at <= at)
-        .order_by(Push.next_try_at, Push.id)
+        .order_by(Push.next_try_at)
         .limit(limit)
         .with_for_update(of=Push, skip_locked=True, key_share=True)
     )
     found = []
-    for push, subscription, notice in (await tx.execute(query)).all():
+    rows = (await tx.execute(query)).all()
+    for push, subscription, notice in rows:
         if subscription is None or notice.expires_at <= at:
             push.next_try_at = None
             continue
@@ -151,28 +186,43 @@ async def take_due(tx: AsyncSession, at: datetime, *, limit: int) -> list[Due]:
                 notice.expires_at,
             )
         )
-    return found
+    return found, len(rows)
 
 
 async def settle(tx: AsyncSession, due: Due, answer: Answer, at: datetime) -> None:
-    """Enter what became of an attempt; a phone that is gone, or refuses again and again, is forgotten."""
+    """Enter what became of an attempt; a phone that is gone, or fails again and again, is forgotten."""
     if answer.outcome is Outcome.GONE:
         await subscribing.forget(tx, [due.subscription])
         return
-    if answer.outcome is Outcome.LATER:
-        pause = min(max(answer.pause, 2.0 ** min(due.attempts, 12)), MOST_PAUSE)
-        values: dict[str, object] = {"next_try_at": at + timedelta(seconds=pause)}
+    pause = max(answer.pause, min(2.0 ** min(due.attempts, 12), MOST_BACKOFF))
+    again = at + timedelta(seconds=pause)
+    if answer.outcome in (Outcome.LATER, Outcome.FORBIDDEN) and again < due.expires_at:
+        values: dict[str, object] = {"next_try_at": again}
     else:
-        sent = answer.outcome is Outcome.SENT
-        failures = sa.case((sa.literal(sent), 0), else_=Subscription.failures + 1)
-        counted = sa.update(Subscription).where(Subscription.id == due.subscription).values(failures=failures)
-        counted = counted.returning(Subscription.failures).execution_options(synchronize_session=False)
-        if (await tx.scalar(counted) or 0) >= MOST_FAILURES:
+        if await _count(tx, due, answer.outcome) >= MOST_FAILURES:
             await subscribing.forget(tx, [due.subscription])
-        values = {"next_try_at": None, "sent_at": at if sent else None}
+        values = {"next_try_at": None, "sent_at": at if answer.outcome is Outcome.SENT else None}
     # Withdrawn meanwhile: then there is nothing more to try.
     open_ = sa.update(Push).where(Push.id == due.id, Push.next_try_at.is_not(None))
     await tx.execute(open_.values(**values).execution_options(synchronize_session=False))
+
+
+async def _count(tx: AsyncSession, due: Due, outcome: Outcome) -> int:
+    """How many notices in a row a phone did not get by its own fault, this one included."""
+    failures: sa.ColumnElement[int] = Subscription.failures + 0
+    if outcome is Outcome.SENT:
+        failures = sa.literal(0)
+    elif outcome is Outcome.REFUSED or (outcome is Outcome.LATER and await _others_got(tx, due.notice)):
+        failures = Subscription.failures + 1
+    counted = sa.update(Subscription).where(Subscription.id == due.subscription).values(failures=failures)
+    counted = counted.returning(Subscription.failures).execution_options(synchronize_session=False)
+    return int(await tx.scalar(counted) or 0)
+
+
+async def _others_got(tx: AsyncSession, notice: uuid.UUID) -> bool:
+    """Whether a notice was handed in for any phone: else it was this service that reached nobody."""
+    sent = sa.exists().where(Push.notice_id == notice, Push.sent_at.is_not(None))
+    return bool(await tx.scalar(sa.select(sent)))
 
 
 async def forget_old(tx: AsyncSession, at: datetime, limit: int = 5000) -> int:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis import units
 from chassis.db import new_id, now
 from services.media.notices.model import Push, Subscription, Topic, VillageFull
 from services.media.notices.push import Phone, fingerprint
@@ -47,6 +48,15 @@ async def end(tx: AsyncSession, secret: str, endpoint: str, unit: str | None) ->
     """Forget the phone at `endpoint`, for one village or altogether; returns how many subscriptions are gone."""
     rows = await of_phone(tx, secret, endpoint)
     return await forget(tx, [row.id for row in rows if unit is None or row.unit == unit])
+
+
+async def follow(tx: AsyncSession, predecessor: units.Unit, successor: units.Unit) -> None:
+    """Phones of a village that went over to another as a whole follow that one from now on."""
+    phones = sa.select(Subscription.fingerprint).where(Subscription.unit == successor.code)
+    both = sa.select(Subscription.id).where(Subscription.unit == predecessor.code, Subscription.fingerprint.in_(phones))
+    await forget(tx, (await tx.scalars(both)).all())
+    moved = sa.update(Subscription).where(Subscription.unit == predecessor.code)
+    await tx.execute(moved.values(unit=successor.code, path=successor.path))
 
 
 async def forget(tx: AsyncSession, ids: Collection[uuid.UUID]) -> int:

@@ -20,7 +20,7 @@ from services.media import access
 from services.media.notices import commands, queries, wording
 from services.media.notices.api import ClockTime, Weekday
 from services.media.notices.model import Waste, WrongDays
-from services.media.shell import TEMPLATES, village_view
+from services.media.shell import TEMPLATES, device_view, village_view
 
 pages = PageRouter(templates=TEMPLATES)
 
@@ -81,6 +81,27 @@ async def enter_rule(page: Page, tx: Tx, me: Me, code: str) -> Response:
         except WrongDays as error:
             errors = page.errors_of(error)
     return await _render(page, tx, me, code, errors=errors, typed=form.typed)
+
+
+@pages.get("/waste-rules/{rule_id}/end")
+async def ask_end_rule(page: Page, tx: Tx, me: Me, rule_id: uuid.UUID) -> Response:
+    row = await queries.rule(tx, rule_id)
+    me.require(STAFF, row.path, hide=True)
+    shown = await device_view(page, tx, me, row)
+    _ = page._
+    kind, days = wording.kinds(_)[row.kind], wording.rhythm(row, _)
+    return page.render(
+        "ask.html",
+        **shown.context,
+        heading=_("Bỏ lịch thu gom {kind}?").format(kind=kind),
+        consequence=_("{days}. Người dân không còn thấy lịch này và không được nhắc nữa.").format(
+            days=days[:1].upper() + days[1:]
+        ),
+        action=f"/media/waste-rules/{row.id}/end",
+        label=_("Bỏ lịch này"),
+        cancel_href=f"/media/villages/{row.unit}/waste",
+        kind="danger",
+    )
 
 
 @pages.post("/waste-rules/{rule_id}/end")

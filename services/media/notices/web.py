@@ -16,7 +16,7 @@ from chassis import units
 from chassis.auth import STAFF, Principal
 from chassis.db import now
 from chassis.errors import DomainError, NotFound
-from chassis.i18n import fmt_datetime
+from chassis.i18n import fmt_datetime, fmt_number
 from chassis.pages import Page as PageContext
 from chassis.paging import After, page_of
 from chassis.text import Line, Paragraph
@@ -110,7 +110,7 @@ async def _writing(tx: AsyncSession) -> list[units.Unit]:
     """For who belongs nowhere: the communes that have told something."""
     told = sa.select(Notice.commune).where(Notice.status == Status.PUBLISHED).distinct()
     codes = (await tx.scalars(told.order_by(Notice.commune).limit(300))).all()
-    return [place for place in [await units.find(tx, code) for code in codes] if place is not None]
+    return [place for place in [await units.current(tx, code) for code in codes] if place is not None]
 
 
 @pages.get("/notices/feed.atom")
@@ -187,7 +187,7 @@ async def write_notice(page: Page, tx: Tx, me: Me, settings: MediaSettings, unit
                     topic=value.topic,
                     title=value.title,
                     text=value.text,
-                    publish_at=_in_vietnam(value.publish_at),
+                    publish_at=in_vietnam(value.publish_at),
                     hours=settings.notice_hours,
                 )
             return page.redirect(f"/media/notices/{notice.id}")
@@ -196,7 +196,7 @@ async def write_notice(page: Page, tx: Tx, me: Me, settings: MediaSettings, unit
     return (await _new_form(page, tx, me, unit, errors=errors, typed=form.typed))[1]
 
 
-def _in_vietnam(typed: datetime | None) -> datetime | None:
+def in_vietnam(typed: datetime | None) -> datetime | None:
     """A form's time of day is that of Việt Nam, wherever the browser is."""
     return typed if typed is None or typed.tzinfo is not None else typed.replace(tzinfo=VIETNAM)
 
@@ -211,14 +211,14 @@ async def notice_page(page: Page, tx: Tx, me: MaybeMe, notice_id: uuid.UUID) -> 
     then = row.created_at.astimezone(VIETNAM).date()
     place = await units.find(tx, row.unit) or await units.get(tx, row.unit, then)
     shown = await public_view(page, tx, me, place)
-    names = {v.code: v.name for v in await units.children(tx, row.commune)}
+    named = [(code, await units.find(tx, code) or await units.find(tx, code, then)) for code in row.villages]
     return page.render(
         "notice.html",
         **shown.context,
         notice=row,
         reader=reader,
         topic=wording.topics(page._)[row.topic],
-        villages=[names.get(code, code) for code in row.villages],
+        villages=[village.name if village else code for code, village in named],
         link=place_href(place),
         status=410 if row.status == Status.WITHDRAWN and not reader else 200,
     )
@@ -237,9 +237,11 @@ async def _ask(
     shown = await view(page, tx, me, await units.get(tx, row.unit, row.created_at.astimezone(VIETNAM).date()))
     _ = page._
     words = _("Thông báo không hiện trên trang của thôn nữa và không gửi thêm tới máy nào.")
+    if row.published_at is None:
+        words = _("Thông báo chưa đăng; thu hồi rồi thì không được đăng và không gửi tới máy nào.")
     if row.received:
         words += " " + _("{n} máy đã nhận từ {time} vẫn còn giữ thông báo.").format(
-            n=row.received, time=fmt_datetime(row.published_at, locale=page.locale)
+            n=fmt_number(row.received, locale=page.locale), time=fmt_datetime(row.published_at, locale=page.locale)
         )
     return page.render(
         "ask.html",

@@ -15,7 +15,7 @@ from services.media import access
 from services.media.cameras import queries as cameras
 from services.media.cameras.model import Camera
 from services.media.speakers.api import UnitQuery
-from services.media.watching import commands, queries, shapes
+from services.media.watching import alerts, commands, queries, shapes
 from services.media.watching.model import Kind, Rule, Verdict
 from services.media.watching.shapes import RuleIn, WordsIn
 from services.media.wiring import MediaVault, id_cursor
@@ -186,7 +186,7 @@ async def get_alert(tx: Tx, me: Me, alert_id: uuid.UUID) -> AlertOut:
 async def judge_alert(tx: Tx, me: Me, alert_id: uuid.UUID, body: VerdictIn) -> AlertOut:
     """Say whether an alert was right."""
     access.may_write(me)
-    await commands.judge(tx, me, alert_id, body.verdict)
+    await alerts.judge(tx, me, alert_id, body.verdict)
     return _alert(await queries.alert(tx, alert_id))
 
 
@@ -197,5 +197,5 @@ _JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}}}
 async def alert_snapshot(tx: Tx, me: Me, vault: MediaVault, alert_id: uuid.UUID) -> Response:
     """The picture of an alert (JPEG), for officers, leaders and administrators of its unit; each look is audited."""
     me.require_scope(access.READ)
-    picture = await commands.look_at_snapshot(tx, me, vault, alert_id)
+    picture = await alerts.look_at_snapshot(tx, me, vault, alert_id)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "no-store"})

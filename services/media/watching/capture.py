@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from services.media.cameras.address import CameraAddress
 from services.media.cameras.probe import Result, judge, result_of
 from services.media.cameras.rtsp import Conversation, NotRtsp, conversation
-from services.media.watching.packets import ENCODINGS
+from services.media.watching.packets import ENCODINGS, opens
 
 _RTPMAP = re.compile(r"a=rtpmap:(\d{1,3}) ([A-Za-z0-9-]{1,20})/90000\s*")
 _URI = re.compile(r"[!-~]{1,500}")
 _LONGEST = 4_000
+_BROKEN_OFF = (asyncio.IncompleteReadError, asyncio.LimitOverrunError)
 _SESSION = re.compile(r"[A-Za-z0-9$_.+-]{1,128}")
 
 
@@ -65,21 +66,28 @@ async def capture(
 ) -> Recording:
     """Up to `seconds` and `most_bytes` of a camera's stream; raises NoPicture for whatever a camera does.
 
-    `timeout` bounds everything up to the first packet; after it, the whole takes `seconds` at most.
+    `timeout` bounds everything up to the first packet, and again the wait for a picture that stands alone: cameras send
+    one every few seconds, and some do not begin with it. From there on it takes `seconds` at most.
     """
     try:
         async with asyncio.timeout(timeout) as deadline, conversation(address, loopback=loopback) as camera:
             playing = await _play(camera, address)
+            track = playing.track
             packets = [await _next(camera, playing.channel)]
             deadline.reschedule(None)
             # What came before the stream ended, broke off or stood still is a picture all the same.
-            with contextlib.suppress(TimeoutError, OSError, asyncio.IncompleteReadError):
-                async with asyncio.timeout(seconds):
-                    size = len(packets[0])
-                    while size < most_bytes:
-                        packets.append(await _next(camera, playing.channel))
+            with contextlib.suppress(TimeoutError, OSError, NotRtsp, *_BROKEN_OFF):
+                async with asyncio.timeout(timeout + seconds) as end:
+                    waiting, size = True, 0
+                    while True:
+                        if waiting and opens(track.encoding, packets[-1]):
+                            waiting = False
+                            end.reschedule(asyncio.get_running_loop().time() + seconds)
                         size += len(packets[-1])
-            return Recording(playing.track.encoding, playing.track.parameters, packets)
+                        if size >= most_bytes:
+                            break
+                        packets.append(await _next(camera, playing.channel))
+            return Recording(track.encoding, track.parameters, packets)
     except NoPicture:
         raise
     except Exception as error:

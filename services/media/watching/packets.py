@@ -53,6 +53,21 @@ def units(encoding: str, parameters: str, packets: Sequence[bytes]) -> Iterator[
         yield Unit(at, b"".join(data))
 
 
+def opens(encoding: str, raw: bytes) -> bool:
+    """Whether with this packet a picture begins, or what describes it, that is understood without those before it."""
+    packet = _read(raw)
+    if packet is None or len(packet.payload) < 5:
+        return False
+    body = packet.payload
+    # Where a packet holds several, the kind stands behind the length; where it holds a piece, in the mark.
+    if encoding == "H264":
+        kind = {24: body[3], 28: body[1]}.get(body[0] & 0x1F, body[0]) & 0x1F
+        return kind in (5, 7)
+    kind = body[0] >> 1 & 0x3F
+    kind = {48: body[4] >> 1, 49: body[2]}.get(kind, kind) & 0x3F
+    return 16 <= kind <= 23 or 32 <= kind <= 33
+
+
 def _parameter_sets(parameters: str) -> bytes:
     """What a camera says once in its description and perhaps never in its stream."""
     found = b""

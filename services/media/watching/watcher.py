@@ -20,7 +20,7 @@ from services.media.cameras import address
 from services.media.cameras.probe import Result
 from services.media.settings import Settings
 from services.media.vault import Vault, VaultClosed
-from services.media.watching import commands, queries
+from services.media.watching import alerts, looks, queries
 from services.media.watching.capture import NoPicture, Recording, capture
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Watcher:
             return 0
         async with self._sessions.begin() as tx:
             at = now()
-            due = await commands.take_due(tx, at=at, lease=self._lease, limit=free)
+            due = await looks.take_due(tx, at=at, lease=self._lease, limit=free)
         for camera in due:
             task = asyncio.create_task(self._one(camera, at))
             self._running.add(task)
@@ -88,20 +88,20 @@ class Watcher:
             lapsed = await queries.lapsed(tx, at)
         for camera in lapsed:
             async with self._sessions.begin() as tx:
-                await commands.lapse(tx, camera, at=at)
+                await looks.lapse(tx, camera, at=at)
         async with self._sessions.begin() as tx:
-            await commands.forget_snapshots(tx, before=at - timedelta(days=self._settings.snapshot_days))
+            await alerts.forget_snapshots(tx, before=at - timedelta(days=self._settings.snapshot_days))
 
-    async def _one(self, due: commands.Due, since: datetime) -> None:
+    async def _one(self, due: looks.Due, since: datetime) -> None:
         try:
             result, seen = await self._look(due)
-            found = commands.Looked(since, result.value, seen.decoded, seen.fingerprint, seen.found, seen.snapshots)
+            found = looks.Looked(since, result.value, seen.decoded, seen.fingerprint, seen.found, seen.snapshots)
             async with self._sessions.begin() as tx:
-                await commands.looked(tx, self._vault, due.camera, found, at=now(), settings=self._settings)
+                await looks.looked(tx, self._vault, due.camera, found, at=now(), settings=self._settings)
         except Exception as error:
             log.warning("camera_look_not_entered", error=type(error).__name__)
 
-    async def _look(self, due: commands.Due) -> tuple[Result, Seen]:
+    async def _look(self, due: looks.Due) -> tuple[Result, Seen]:
         # FFmpeg and numpy take 40 MB and a third of a second to load: a commune without rules goes without.
         from services.media.watching import pictures
 
@@ -116,7 +116,7 @@ class Watcher:
         seen = await self._decode(lambda: pictures.examine(recording, questions, due.fingerprint))
         return (Result.OK if seen.decoded else Result.NO_VIDEO), seen
 
-    async def _capture(self, due: commands.Due, moving: bool) -> Recording:
+    async def _capture(self, due: looks.Due, moving: bool) -> Recording:
         settings = self._settings
         try:
             url = self._vault.open(due.sealed_url, owner=str(due.camera))

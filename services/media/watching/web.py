@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.auth import STAFF, Principal
+from chassis.errors import Invalid
 from chassis.pages import FormResult
 from chassis.pages import Page as PageContext
 from chassis.paging import After, page_of
@@ -19,7 +20,7 @@ from services.media import access
 from services.media.cameras import queries as cameras
 from services.media.cameras.model import Camera, CameraRetired
 from services.media.shell import TEMPLATES, device_view, view
-from services.media.watching import commands, queries, shapes
+from services.media.watching import alerts, commands, queries, shapes
 from services.media.watching.commands import Words
 from services.media.watching.model import BadLine, BadZone, Kind, Rule, RuleThere, TooManyRules, Verdict
 from services.media.watching.shapes import TimeOfDay
@@ -175,7 +176,9 @@ async def change_rule(page: Page, tx: Tx, me: Me, rule_id: uuid.UUID) -> Respons
 async def pause_rule(page: Page, tx: Tx, me: Me, rule_id: uuid.UUID) -> Response:
     access.may_write(me)
     form = await page.form(PauseForm)
-    on = form.value is not None and form.value.on
+    if form.value is None:
+        raise Invalid(field="on")
+    on = form.value.on
     rule = await commands.pause_rule(tx, me, rule_id, on=on)
     said = "Đã tạm dừng quy tắc." if on else "Quy tắc được dùng trở lại."
     return page.redirect(f"/media/cameras/{rule.camera_id}/watch", flash=said)
@@ -187,17 +190,7 @@ async def ask_remove(page: Page, tx: Tx, me: Me, rule_id: uuid.UUID) -> Response
     camera = await cameras.camera(tx, rule.camera_id)
     me.require(STAFF, camera.path, hide=True)
     shown = await device_view(page, tx, me, camera)
-    _ = page._
-    return page.render(
-        "ask.html",
-        **shown.context,
-        heading=_("Bỏ quy tắc này của camera “{name}”?").format(name=camera.name),
-        consequence=_("Hệ thống không cảnh báo theo quy tắc này nữa. Các cảnh báo đã có vẫn giữ."),
-        action=f"/media/camera-rules/{rule.id}/remove",
-        label=_("Bỏ quy tắc"),
-        cancel_href=f"/media/cameras/{camera.id}/watch",
-        kind="danger",
-    )
+    return page.render("camera_rule_remove.html", **shown.context, camera=camera, rule=rule)
 
 
 @pages.post("/camera-rules/{rule_id}/remove")
@@ -245,7 +238,8 @@ async def alert_page(page: Page, tx: Tx, me: Me, settings: MediaSettings, alert_
 @pages.get("/camera-alerts/{alert_id}/snapshot")
 async def snapshot(tx: Tx, me: Me, vault: MediaVault, alert_id: uuid.UUID) -> Response:
     """The picture on the page of an alert; that somebody looked is written down."""
-    picture = await commands.look_at_snapshot(tx, me, vault, alert_id)
+    me.require_scope(access.READ)
+    picture = await alerts.look_at_snapshot(tx, me, vault, alert_id)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 
@@ -254,5 +248,5 @@ async def judge(page: Page, tx: Tx, me: Me, alert_id: uuid.UUID) -> Response:
     access.may_write(me)
     form = await page.form(VerdictForm)
     if form.value is not None:
-        await commands.judge(tx, me, alert_id, form.value.verdict)
+        await alerts.judge(tx, me, alert_id, form.value.verdict)
     return page.redirect(f"/media/camera-alerts/{alert_id}", flash="Đã ghi ý kiến của bạn." if form.value else None)
