@@ -10,6 +10,7 @@ from services.petitions import drafts, web
 from services.petitions.api import api
 from services.petitions.consumers import on
 from services.petitions.forum import desk as forum_desk
+from services.petitions.forum import post_pages as forum_posts
 from services.petitions.forum import web as forum_web
 from services.petitions.forum.api import api as forum_api
 from services.petitions.polls import commands as poll_commands
@@ -47,7 +48,7 @@ def service(settings: Settings | None = None) -> Service:
         title="Phản ánh",
         package="services.petitions",
         settings=settings,
-        pages=[*web.routers, forum_web.pages, forum_desk.pages, *poll_pages],
+        pages=[*web.routers, forum_web.pages, forum_posts.pages, forum_desk.pages, *poll_pages],
         api=[api, forum_api, polls_api],
         rpcs=[petition_service(settings.secret.get_secret_value())],
         consumers=on,

@@ -24,7 +24,7 @@ class Settings(ServiceSettings):
         default=60, ge=1, description="Days back in which similar cases are looked for before a report is sent."
     )
     forum_posts_per_hour: int = Field(
-        default=10, ge=1, description="Posts that one account may write in the forum within an hour."
+        default=10, ge=1, description="Posts that one account may write, and report, in the forum within an hour."
     )
     forum_edit_minutes: int = Field(
         default=15, ge=0, description="Minutes after sending within which the writer may mend a post in the forum."

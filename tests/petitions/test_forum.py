@@ -15,14 +15,17 @@ import sqlalchemy as sa
 from xaso.identity.v1 import events_pb2 as identity
 from xaso.petitions.v1 import events_pb2 as events
 
+from chassis.auth import Grant, Principal
 from chassis.consumer import Event
 from chassis.db import audit_table, outbox_table
+from chassis.units import VIETNAM
 from services.petitions import consumers
-from services.petitions.forum import moderating
-from services.petitions.forum.model import Author, Post, Report, Thread
+from services.petitions.forum import moderating, queries
+from services.petitions.forum.model import Author, Post, PostAction, Report, Thread
 from tests.petitions.people import DAI_SON, ELSEWHERE, HUNG_DAO, NGHIA_DUNG, NGOC_LAM, People
 from tests.petitions.test_consumers import entered as message_of
 from tests.support.running import Running, bearer
+from tests.support.waiting import eventually
 
 API = "/petitions/api/v1/forum"
 _numbers = itertools.count(1)
@@ -182,9 +185,11 @@ async def test_two_villages_of_one_commune_are_two_places(app: Running, who: Peo
 async def test_hidden_posts_say_why_to_their_writer_and_can_come_back(app: Running, who: People) -> None:
     start = await begun(app, of(NGHIA_DUNG.path), who.officer)
     writer = person(("officer", HUNG_DAO.path))
-    answer = await reply(app, writer, start)
+    answer = await reply(app, writer, start, body="Chuyện của nhà Thìn Tỵ.")
     assert (await moderated(app, who.officer, answer, "hide", 422))["errors"][0]["field"] == "reason"
+    assert (await get(app, None, "/threads", q="thin ty"))["items"] != []
     await moderated(app, who.officer, answer, "hide", reason="Không đúng chủ đề")
+    assert (await get(app, None, "/threads", q="thin ty"))["items"] == []
     posts = f"/threads/{start['thread_id']}/posts"
     assert [one["id"] for one in (await get(app, None, posts))["items"]] == [start["id"]]
     assert (await get(app, writer, posts))["items"][1]["reason"] == "Không đúng chủ đề"
@@ -213,6 +218,7 @@ async def test_a_thread_is_locked_hidden_and_pinned_by_its_commune_only(app: Run
     await act(who.officer, "hide", 422)
     await act(who.officer, "hide", reason="Gây tranh cãi")
     await get(app, None, path, 404)
+    assert start["thread_id"] not in {one["id"] for one in (await get(app, None, "/threads", limit="200"))["items"]}
     assert (await told(app, start))[-1].status == "hidden"
     assert (await act(who.admin, "restore"))["status"] == "open"
     assert (await get(app, None, path))["reason"] is None
@@ -231,8 +237,16 @@ async def test_own_posts_are_mended_for_a_quarter_of_an_hour_and_taken_back(app:
         await tx.execute(sa.update(Post).where(Post.id == uuid.UUID(answer["id"])).values(written_at=earlier))
     assert (await post(app, writer, edit, {"body": "Quá muộn."}, 409))["code"] == "forum_edit_too_late"
     assert len(await told(app, start)) == heard, "words are nobody else's business"
+    lever = f"/threads/{start['thread_id']}/moderate"
+    await post(app, who.officer, lever, {"action": "lock"}, 200)
+    assert (await post(app, writer, edit, {"body": "Đã khóa."}, 409))["code"] == "forum_thread_locked"
+    await post(app, who.officer, lever, {"action": "unlock"}, 200)
     await post(app, who.officer, f"/posts/{answer['id']}/withdraw", status=404)
+    await post(app, who.neighbour, f"/posts/{answer['id']}/report", {"reason": "Sai rồi"}, 204)
     assert (await post(app, writer, f"/posts/{answer['id']}/withdraw", status=200))["body"] == ""
+    waiting = (await get(app, who.officer, "/queue", limit="200"))["items"]
+    shown = (await get(app, who.officer, f"/threads/{start['thread_id']}/posts"))["items"]
+    assert answer["id"] not in {one["post"]["id"] for one in waiting} | {one["id"] for one in shown}
     await post(app, writer, f"/posts/{answer['id']}/withdraw", status=409)
     assert (await told(app, start))[-1].posts == 1
 
@@ -259,22 +273,127 @@ async def test_readers_report_once_and_staff_settle_it(app: Running, who: People
 
 
 async def test_an_account_writes_so_many_posts_an_hour_also_side_by_side(app: Running, who: People) -> None:
-    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
     writer = person(("officer", HUNG_DAO.path))
-    body = {"body": "Một lời góp.", "name": name()}
+    body = {"topic": "ntm", "title": "Mỗi lời một chủ đề", "body": "Một lời góp.", "name": name()}
 
     async def send() -> httpx.Response:
-        return await app.client.post(f"{API}/threads/{start['thread_id']}/posts", json=body, headers=writer)
+        return await app.client.post(f"{API}/threads", json=body, headers=writer)
 
     answers = await asyncio.gather(*(send() for _ in range(13)))
     assert sorted(one.status_code for one in answers) == [201] * 10 + [429] * 3
     refused = next(one for one in answers if one.status_code == 429)
     assert "10 bài" in refused.json()["detail"]
-    assert (await told(app, start))[-1].posts == 11
+    writers = {one.json()["author"] for one in answers if one.status_code == 201}
+    assert writers == {body["name"]}
     async with app.tx() as tx:
+        account = await tx.scalar(sa.select(Author.account).where(Author.name == body["name"]))
         hour = datetime.now(UTC) - timedelta(minutes=61)
-        await tx.execute(sa.update(Post).where(Post.thread_id == uuid.UUID(start["thread_id"])).values(written_at=hour))
+        await tx.execute(sa.update(Post).where(Post.author == account).values(written_at=hour))
     assert (await send()).status_code == 201
+
+
+async def test_people_who_answer_at_once_are_all_counted(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    await asyncio.gather(*(reply(app, person(("officer", HUNG_DAO.path)), start) for _ in range(6)))
+    last = (await told(app, start))[-1]
+    assert (last.posts, took_part(last)) == (7, [(DAI_SON.code, 1, 1), (HUNG_DAO.code, 6, 0)])
+
+
+async def test_a_post_counts_for_the_year_in_vietnam(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    async with app.tx() as tx:
+        new_year = datetime(2026, 1, 1, 0, 30, tzinfo=VIETNAM)
+        await tx.execute(sa.update(Post).where(Post.id == uuid.UUID(start["id"])).values(written_at=new_year))
+        found = await queries.participations(tx, await tx.get_one(Thread, uuid.UUID(start["thread_id"])))
+    assert [one.year for one in found] == [2026]
+
+
+async def test_readers_send_so_many_reports_an_hour_also_side_by_side(app: Running, who: People) -> None:
+    writer, reader = person(("officer", HUNG_DAO.path)), of(ELSEWHERE.path)
+    start = await post(app, writer, "/threads", thread(commune=DAI_SON.code))
+    async with app.tx() as tx:
+        first = await tx.get_one(Post, uuid.UUID(start["id"]))
+        same = {"thread_id": first.thread_id, "by_staff": False, "status": "visible", "written_at": first.written_at}
+        ids = [uuid.uuid4() for _ in range(13)]
+        await tx.execute(sa.insert(Post), [{**same, "id": id, "body": "Lời."} for id in ids])
+
+    async def send(id: uuid.UUID) -> int:
+        path = f"{API}/posts/{id}/report"
+        return (await app.client.post(path, json={"reason": "Không thích"}, headers=reader)).status_code
+
+    assert sorted(await asyncio.gather(*(send(id) for id in ids))) == [204] * 10 + [429] * 3
+
+
+async def test_a_post_hidden_while_it_is_reported_waits_for_nobody(app: Running, who: People) -> None:
+    start = await post(app, who.officer, "/threads", thread())
+    id, path = uuid.UUID(start["id"]), f"{API}/posts/{start['id']}/report"
+    moderator = Principal("m", "", "person", (Grant("officer", DAI_SON.code, DAI_SON.path),))
+    waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with app.tx() as tx, app.tx() as other:
+        await tx.get_one(Post, id, with_for_update=True)
+        late = asyncio.create_task(app.client.post(path, json={"reason": "Quá muộn"}, headers=who.neighbour))
+        await eventually(lambda: other.scalar(sa.text(waits)))
+        await moderating.moderate_post(tx, moderator, id, PostAction.HIDE, "Trùng")
+    assert (await late).status_code == 404
+    waiting = (await get(app, who.officer, "/queue", limit="200"))["items"]
+    assert start["id"] not in {one["post"]["id"] for one in waiting}
+
+
+async def test_words_that_nobody_read_are_not_approved(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    newcomer = of(ELSEWHERE.path)
+    waits = await reply(app, newcomer, start)
+    await post(app, newcomer, f"/posts/{waits['id']}/edit", {"body": "Xem banhang.com"}, 422)
+    mended = await post(app, newcomer, f"/posts/{waits['id']}/edit", {"body": "Nội dung khác hẳn."}, 200)
+    own = await post(app, newcomer, f"/posts/{waits['id']}/report", {"reason": "Bài của tôi"}, 409)
+    assert own["code"] == "forum_own_post"
+    await post(app, who.officer, f"/posts/{waits['id']}/report", {"reason": "Chưa duyệt"}, 409)
+    refused = await moderated(app, who.officer, waits, "approve", 409)
+    assert refused["code"] == "forum_post_changed"
+    read = {"action": "approve", "edited_at": mended["edited_at"]}
+    assert (await post(app, who.officer, f"/posts/{waits['id']}/moderate", read, 200))["status"] == "visible"
+
+
+async def test_whose_post_was_hidden_is_read_first_again(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    writer = of(ELSEWHERE.path)
+    first = await reply(app, writer, start)
+    await moderated(app, who.officer, first, "approve")
+    advert = await reply(app, writer, start, body="Mua rẻ ở banhang.com")
+    assert advert["status"] == "visible"
+    await moderated(app, who.officer, advert, "hide", reason="Quảng cáo")
+    assert (await reply(app, writer, start, 422, body="Lại banhang.com"))["code"] == "forum_no_links_yet"
+    assert (await reply(app, writer, start))["status"] == "pending"
+    await moderated(app, who.officer, advert, "restore")
+    assert (await reply(app, writer, start))["status"] == "visible"
+
+
+async def test_ones_own_words_can_be_taken_back_wherever_they_stand(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    writer = of(ELSEWHERE.path)
+    hidden, waits = await reply(app, writer, start), await reply(app, writer, start)
+    await moderated(app, who.officer, hidden, "hide", reason="Không đúng chủ đề")
+    await post(app, who.officer, f"/threads/{start['thread_id']}/moderate", {"action": "hide", "reason": "Trùng"}, 200)
+    await get(app, writer, f"/threads/{start['thread_id']}", 404)
+    for one in (hidden, waits):
+        page = f"/petitions/forum/posts/{one['id']}"
+        assert (await app.client.get(page, headers=writer)).headers["location"].endswith("/forum/mine")
+        assert "Rút bài này?" in (await app.client.get(f"{page}/withdraw", headers=writer)).text
+        assert f"{page}/withdraw" in (await app.client.get("/petitions/forum/mine", headers=writer)).text
+        assert (await post(app, writer, f"/posts/{one['id']}/withdraw", status=200))["status"] == "withdrawn"
+    async with app.tx() as tx:
+        left = await tx.scalars(
+            sa.select(Post.body).where(Post.id.in_([uuid.UUID(hidden["id"]), uuid.UUID(waits["id"])]))
+        )
+        assert list(left) == ["", ""]
+    # The posts of others stay out of sight.
+    assert (await app.client.get(f"/petitions/forum/posts/{start['id']}", headers=writer)).status_code == 404
+
+
+async def test_a_name_leads_nowhere(app: Running, who: People) -> None:
+    start = await begun(app, of(NGHIA_DUNG.path), who.officer)
+    refused = await reply(app, of(ELSEWHERE.path), start, 422, name="Gọi banhang.com")
+    assert (refused["code"], refused["errors"][0]["field"]) == ("forum_no_links_yet", "name")
 
 
 async def test_a_repeated_request_writes_once(app: Running, who: People) -> None:
@@ -337,9 +456,20 @@ async def test_an_erased_account_leaves_words_without_a_writer(app: Running, who
     await post(
         app, gone, f"/posts/{(await reply(app, who.foreign_officer, start))['id']}/report", {"reason": "Sai"}, 204
     )
+    unread = await post(app, gone, "/threads", thread(title="Nhà ông Bảy số 12"))
+    answer = await reply(app, gone, start)
+    async with app.tx() as tx:
+        # As if nobody had found a post of theirs good yet: what nobody has read goes, with its title.
+        values = {"status": "pending"}
+        unread_ids = [uuid.UUID(unread["id"]), uuid.UUID(answer["id"])]
+        await tx.execute(sa.update(Post).where(Post.id.in_(unread_ids)).values(**values))
+        await tx.execute(
+            sa.update(Thread).where(Thread.id == uuid.UUID(unread["thread_id"])).values(told=False, posts=0)
+        )
     async with app.tx() as tx:
         for _ in range(2):
             await moderating.anonymise(tx, subject)
+        assert await tx.get(Thread, uuid.UUID(unread["thread_id"])) is None
     left = (await get(app, None, f"/threads/{start['thread_id']}/posts"))["items"][0]
     assert (left["author"], left["village"], left["commune"], left["body"]) == (
         None,
@@ -349,6 +479,7 @@ async def test_an_erased_account_leaves_words_without_a_writer(app: Running, who
     )
     async with app.tx() as tx:
         assert await tx.get(Author, subject) is None
+        assert (await tx.get_one(Post, uuid.UUID(answer["id"]))).body == "", "nobody had read it"
         for column in (Post.author, Thread.author, Report.reporter):
             assert await tx.scalar(sa.select(sa.func.count()).where(column == subject)) == 0
 

@@ -42,6 +42,7 @@ async def begun(app: Running, client: httpx.AsyncClient, **changed: str) -> str:
 async def test_a_newcomer_begins_a_thread_and_staff_let_it_appear(app: Running, who: People) -> None:
     async with (
         browser(app, resident("first")) as writer,
+        browser(app, resident("second")) as others,
         browser(app, who.officer) as staff,
         browser(app) as visitor,
     ):
@@ -56,7 +57,7 @@ async def test_a_newcomer_begins_a_thread_and_staff_let_it_appear(app: Running, 
         assert (unnamed.status_code, 'id="f-name-error"' in unnamed.text) == (422, True)
         address = await begun(app, writer)
         mine = await writer.get(address)
-        assert "Bài hiện ra sau khi cán bộ xã duyệt" in mine.text
+        assert mine.text.count("Bài hiện ra sau khi cán bộ xã duyệt") == 2, "as what was sent, and beside the next form"
         assert "&lt;b&gt;200&lt;/b&gt;" in mine.text
         assert "An máy cấy" in mine.text
         assert "Tên trong giấy tờ" not in mine.text.split("<main", 1)[1]
@@ -71,6 +72,10 @@ async def test_a_newcomer_begins_a_thread_and_staff_let_it_appear(app: Running, 
         assert done.headers["location"] == f"{FORUM}/queue"
         shown = await visitor.get(address)
         assert "Thôn Lạc Dục, Xã Hưng Đạo" in shown.text
+        assert "Báo cáo bài này" in (await others.get(address)).text
+        assert "Báo cáo bài này" not in (await staff.get(address)).text, "they hide what is wrong"
+        await post(others, address, f"{address}/posts", {"body": "Không nói thôn nào.", "name": "Người Hưng Đạo"})
+        assert (await others.get(address)).text.count("Thôn Lạc Dục, Xã Hưng Đạo") == 1
         assert "Đăng nhập để viết" in shown.text
         assert "Cấy máy thay cấy tay" in (await visitor.get(f"{FORUM}?unit={DAI_SON.code}&q=cay+may")).text
         assert "Cấy máy thay cấy tay" not in (await visitor.get(f"{FORUM}?unit={HUNG_DAO.code}")).text

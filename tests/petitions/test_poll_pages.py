@@ -88,10 +88,11 @@ async def test_a_poll_is_made_published_answered_and_responded_to_with_forms(app
     response = {"response": "Đã mở lớp chăn nuôi.\nHai mươi người học.", "responded_on": TODAY.isoformat()}
     assert (await send(app, who.officer, f"{poll}/response", **response)).status_code == 303
     public = await page(app, {}, f"{poll}/results")
-    for text in ("Đã đủ người trả lời.", "Hai mươi người học.", "1 người, 100%", "Tin học"):
+    for text in ("Đã đủ người trả lời.", "Hai mươi người học.", "Ít hơn 5 người trả lời"):
         assert text in public
-    assert "Lớp buổi tối" not in public
-    assert "Lớp buổi tối" in await page(app, who.officer, f"{poll}/results")
+    assert not any(text in public for text in ("1 người, 100%", "Lớp buổi tối"))
+    staff = await page(app, who.officer, f"{poll}/results")
+    assert all(text in staff for text in ("1 người, 100%", "Tin học", "Lớp buổi tối"))
     assert "Answers: 1, of them 1 with an account" in await page(app, {}, f"{poll}/results?lang=en")
     app.client.cookies.clear()
 
@@ -123,7 +124,9 @@ async def test_desk_and_forms_are_for_those_who_work_there(app: Running, who: Pe
     assert await page(app, who.foreign_officer, f"/new?unit={DAI_SON.code}", 403)
     assert poll not in await page(app, who.foreign_officer, "/desk")
     assert poll in await page(app, who.officer, "/desk")
-    assert "Lấy ý kiến ở xã nào?" in await page(app, who.admin, "/new")
+    for unit in ("", "?unit=30", f"?unit={DAI_SON.parent}"):
+        assert "Lấy ý kiến ở xã nào?" in await page(app, who.admin, f"/new{unit}")
+    assert f'name="commune" value="{DAI_SON.code}"' in await page(app, who.admin, f"/new?unit={NGHIA_DUNG.code}")
     made = await send(app, who.foreign_officer, "/new", commune=DAI_SON.code, title="")
     assert made.status_code == 403
 
@@ -171,6 +174,9 @@ async def test_results_as_a_table_are_safe_to_open_and_hold_texts_for_staff_only
     assert ",'=HYPERLINK(1)," in await page(app, who.officer, f"{poll}/results.csv")
     one = await page(app, {}, f"{poll}/results?village={NGHIA_DUNG.code}")
     assert "5 người ở Thôn Nghĩa Dũng đã trả lời." in one
+    of_village = f"{poll}/results.csv?village={NGHIA_DUNG.code}"
+    assert "HYPERLINK" not in await page(app, who.officer, of_village), "texts are of the whole, not of a village"
+    assert "HYPERLINK" not in await page(app, who.officer, f"{poll}/results?village={NGHIA_DUNG.code}")
     assert await page(app, {}, f"{poll}/results?village={NGOC_LAM.code}", 404)
     assert (await app.client.get(f"/petitions/polls{poll}", headers=HTML)).headers["location"].endswith("/results")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.petitions.app import close_polls
 from services.petitions.polls import commands
 from services.petitions.polls.model import Participation, Poll, PollAnswer
 from services.petitions.polls.queries import FEWEST, shown_alone
-from tests.petitions.people import DAI_SON, ELSEWHERE, NGHIA_DUNG, NGOC_LAM, People
+from tests.petitions.people import DAI_SON, ELSEWHERE, HUNG_DAO, NGHIA_DUNG, NGOC_LAM, People
 from tests.petitions.polling import (
     HEAD,
     POLLS,
@@ -51,7 +52,7 @@ async def test_a_poll_from_the_draft_to_what_was_done_about_it(app: Running, who
     assert (await app.client.get(address)).status_code == 404
     assert (await app.client.get(address, headers=who.foreign_officer)).status_code == 404
     assert (await answer(app, who.resident, draft)).status_code == 404
-    changed = poll(title="Nhu cầu học tập quý này", questions=QUESTIONS[:3])
+    changed = poll(title="Nhu cầu học tập quý này", questions=QUESTIONS[:3], commune=HUNG_DAO.code)
     assert (await app.client.put(address, json=changed, headers=who.colleague)).json()["title"].endswith("quý này")
     assert await told(app, draft) == []
     assert (await app.client.post(f"{address}/publish", headers=who.officer)).json()["status"] == "open"
@@ -179,6 +180,11 @@ async def test_paper_is_entered_under_its_number_by_who_may(app: Running, who: P
     assert await enter(who.resident, 3, NGHIA_DUNG.code) == (403, "forbidden")
     assert await enter(who.foreign_officer, 3, NGHIA_DUNG.code) == (403, "forbidden")
     assert (await enter(who.officer, 3, ELSEWHERE.code))[0] == 422
+    of_one = await opened(app, who, villages=[NGOC_LAM.code])
+    for place in (NGHIA_DUNG.code, None):
+        body = {**reply(), "paper_no": 1, "village": place}
+        sent = await app.client.post(f"{POLLS}/{of_one['id']}/paper", json=body, headers=who.officer)
+        assert (sent.status_code, sent.json()["errors"][0]["field"]) == (422, "village")
     found = await asyncio.gather(*(enter(who.officer, 7, NGHIA_DUNG.code) for _ in range(4)))
     assert sorted(status for status, _ in found) == [201, 409, 409, 409]
     assert [p.assisted for _, p in await told(app, made)] == [0, 1]
@@ -207,7 +213,8 @@ async def test_who_is_asked(app: Running, who: People) -> None:
     assert (await answer(app, who.resident, everybody)).status_code == 200
     later = await opened(app, who, opens_on=(TODAY + timedelta(days=1)).isoformat())
     assert (await answer(app, who.resident, later)).json()["code"] == "poll_not_open"
-    assert len(await rows(app, villages)) == len(await rows(app, everybody)) == 1
+    assert [kept.village for kept in await rows(app, villages)] == [NGOC_LAM.code]
+    assert [kept.village for kept in await rows(app, everybody)] == [None], "known to live in no village in particular"
 
 
 async def test_ended_early_or_taken_back_with_a_reason(app: Running, who: People) -> None:
@@ -277,6 +284,51 @@ def test_villages_are_shown_where_the_rest_gives_nobody_away(counts: dict[str | 
     assert list(found) == shown
     rest = sum(counts.values()) - sum(found.values())
     assert rest == 0 or rest >= FEWEST or not found
+
+
+async def test_of_few_answers_in_all_only_staff_read_what_was_said(app: Running, who: People) -> None:
+    made = await opened(app, who, villages=[NGOC_LAM.code])
+    await answered(app, made, FEWEST - 1, NGOC_LAM.path)
+    address = f"{POLLS}/{made['id']}/results"
+    await closed(app, who, made)
+    for headers, questions in (({}, 0), (who.resident, 0), (who.officer, 4)):
+        seen = (await app.client.get(address, headers=headers)).json()
+        assert (seen["answers"], len(seen["questions"])) == (FEWEST - 1, questions)
+    assert "Tin học" not in (await app.client.get(f"/petitions/polls/{made['id']}/results.csv")).text
+
+
+async def test_after_the_end_not_even_the_order_of_rows_tells_whose_answer_is_whose(app: Running, who: People) -> None:
+    made = await opened(app, who)
+    await answered(app, made, 8, NGHIA_DUNG.path)
+    paper = {**reply(), "paper_no": 4, "village": NGHIA_DUNG.code}
+    assert (await app.client.post(f"{POLLS}/{made['id']}/paper", json=paper, headers=HEAD)).status_code == 201
+    before = sorted((str(kept.id), kept.village, kept.paper_no, str(kept.choices)) for kept in await rows(app, made))
+    await closed(app, who, made)
+    assert sorted((str(k.id), k.village, k.paper_no, str(k.choices)) for k in await rows(app, made)) == before
+    async with app.tx() as tx:
+        query = sa.text("SELECT id, xmin::text FROM poll_answer WHERE poll_id = :poll ORDER BY ctid")
+        found = (await tx.execute(query, {"poll": made["id"]})).all()
+    assert [row[0] for row in found] == sorted(row[0] for row in found)
+    assert len({row[1] for row in found}) == 1, "written by the end of the poll, not by whoever answered"
+
+
+async def test_a_draft_thrown_away_is_seen_by_nobody_else(app: Running, who: People) -> None:
+    draft = await drafted(app, who)
+    address = f"{POLLS}/{draft['id']}"
+    await app.client.post(f"{address}/withdraw", json={"reason": "Thử thôi."}, headers=who.officer)
+    for headers in ({}, who.resident, who.foreign_officer):
+        assert (await app.client.get(address, headers=headers)).status_code == 404
+    assert (await app.client.get(address, headers=who.officer)).json()["ended_at"] is None
+    assert (await app.client.post(f"{address}/publish", headers=who.officer)).status_code == 409
+
+
+async def test_a_draft_for_a_village_that_is_gone_is_not_published(app: Running, who: People) -> None:
+    split = village(DAI_SON, 9, "Thôn Sắp Tách")
+    await app.enter_units(split)
+    draft = await drafted(app, who, villages=[split.code])
+    await app.enter_units(replace(split, valid_to=TODAY))
+    sent = await app.client.post(f"{POLLS}/{draft['id']}/publish", headers=who.officer)
+    assert (sent.status_code, sent.json()["errors"][0]["field"]) == (422, "villages")
 
 
 BAD_POLLS = [
@@ -351,6 +403,8 @@ async def test_a_response_is_of_a_day_that_was(app: Running, who: People) -> Non
     await answered(app, made, 1, DAI_SON.path)
     await closed(app, who, made)
     address = f"{POLLS}/{made['id']}/response"
+    first = {"response": "Đã mở lớp.", "responded_on": (TODAY - timedelta(days=1)).isoformat()}
+    assert (await app.client.put(address, json=first, headers=who.officer)).status_code == 200
     for day in (TODAY + timedelta(days=1), TODAY - timedelta(days=2)):
         sent = await app.client.put(
             address, json={"response": "Đã mở lớp.", "responded_on": day.isoformat()}, headers=who.officer
@@ -358,7 +412,7 @@ async def test_a_response_is_of_a_day_that_was(app: Running, who: People) -> Non
         assert (sent.status_code, sent.json()["errors"][0]["field"]) == (422, "responded_on")
     said = {"response": "Đã mở lớp.", "responded_on": TODAY.isoformat()}
     assert (await app.client.put(address, json=said, headers=who.foreign_officer)).status_code == 403
-    assert [name for name, _ in await told(app, made)][-1] == "PollClosed"
+    assert [state.responded_on for _, state in await told(app, made)][-1] == first["responded_on"]
 
 
 async def test_lists_show_what_is_published_and_to_staff_their_drafts(app: Running, who: People) -> None:
@@ -398,13 +452,19 @@ async def test_polls_go_over_with_their_commune_and_its_villages(app: Running, w
     made = await opened(app, who, headers=who.admin, commune=old.code, villages=[before.code])
     draft = await drafted(app, who, headers=who.admin, commune=old.code)
     await answered(app, made, 1, before.path)
+    elsewhere = await opened(app, who)
     async with app.tx() as tx:
+        # A village elsewhere had this code once.
+        other = {"poll_id": uuid.UUID(elsewhere["id"]), "village": before.code, "choices": {"1": [1]}, "texts": {}}
+        tx.add(PollAnswer(id=uuid.uuid4(), **other))
+        await tx.flush()
         await commands.follow(tx, old, new)
         await commands.follow(tx, before, after)
     there = bearer(("officer", new.path), subject="officer-new")
     seen = (await app.client.get(f"{POLLS}/{made['id']}", headers=there)).json()
     assert (seen["commune"], seen["villages"], seen["answers"]) == (new.code, [after.code], 1)
     assert [kept.village for kept in await rows(app, made)] == [after.code]
+    assert [kept.village for kept in await rows(app, elsewhere)] == [before.code]
     assert (await app.client.get(f"{POLLS}/{draft['id']}", headers=there)).json()["commune"] == new.code
     await answered(app, made, 1, after.path)
     assert [(p.commune, p.unit) for _, p in await told(app, made)] == [

@@ -4,202 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel, ConfigDict
 
 from chassis import units
 from chassis.auth import Principal
 from chassis.errors import Malformed
 from chassis.paging import After, Limit, decode_cursor, page_of
-from chassis.text import Line, Paragraph
 from chassis.web import ApiRouter, MaybeMe, Me, Tx
 from services.petitions.commands import WRITE_SCOPE
 from services.petitions.forum import commands, moderating, queries
-from services.petitions.forum.commands import Limits, NewThread, Words
+from services.petitions.forum.commands import Limits, NewThread
 from services.petitions.forum.model import (
-    MAX_BODY,
-    MAX_NAME,
-    MAX_REASON,
-    MAX_TITLE,
     TOPICS,
     Post,
-    PostAction,
-    PostStatus,
     Thread,
-    ThreadAction,
-    ThreadStatus,
+)
+from services.petitions.forum.shapes import (
+    EditIn,
+    ModeratePostIn,
+    ModerateThreadIn,
+    PostIn,
+    PostOut,
+    PostsPage,
+    QueuePage,
+    ReportIn,
+    ThreadIn,
+    ThreadOut,
+    ThreadsPage,
+    Topic,
+    TopicOut,
+    TopicsOut,
+    WaitingOut,
 )
 from services.petitions.settings import Settings
 
 READ_SCOPE = "petitions.read"
 
-if TYPE_CHECKING:
-    # At run time these are strings with rules for pydantic; a type checker only needs to know that they are strings.
-    Code = str
-    Title = str
-    Body = str
-    Name = str
-    Reason = str
-    ReasonOrNone = str
-    Searched = str
-else:
-    Code, Title, Body = Line(30), Line(MAX_TITLE, min_length=5), Paragraph(MAX_BODY, min_length=2)
-    Name, Searched = Line(MAX_NAME, min_length=0), Line(200, min_length=0)
-    Reason, ReasonOrNone = Paragraph(MAX_REASON, min_length=2), Paragraph(MAX_REASON)
-
-Topic = Literal["ntm", "digital", "production", "environment", "culture"]
-
 api = ApiRouter(prefix="/api/v1/forum", tags=["forum"], reads=READ_SCOPE, writes=WRITE_SCOPE)
-
-
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class PostIn(_In):
-    """A post. `name` and `shows_village` are needed with the first post only and kept; later ones are not read."""
-
-    body: Body
-    name: Name = ""
-    shows_village: bool = False
-
-    def words(self) -> Words:
-        return Words(self.body, self.name, self.shows_village)
-
-
-class ThreadIn(PostIn):
-    """A thread with its first post; without commune and village it is begun in the writer's own commune."""
-
-    topic: Topic
-    title: Title
-    commune: Code | None = None
-    village: Code | None = None
-
-
-class EditIn(_In):
-    body: Body
-
-
-class ReportIn(_In):
-    reason: Reason
-
-
-class ModerateThreadIn(_In):
-    action: ThreadAction
-    reason: ReasonOrNone = ""
-
-
-class ModeratePostIn(_In):
-    action: PostAction
-    reason: ReasonOrNone = ""
-
-
-class TopicOut(BaseModel):
-    code: str
-    title: str
-
-
-class TopicsOut(BaseModel):
-    items: list[TopicOut]
-
-
-class ThreadOut(BaseModel):
-    """A thread; `reason` says to its writer and the staff why it is hidden, `actions` what the caller may do to it."""
-
-    id: UUID
-    topic: str
-    title: str
-    commune: str
-    village: str | None
-    status: ThreadStatus
-    reason: str | None
-    pinned: bool
-    posts: int
-    begun_at: datetime
-    last_posted_at: datetime | None
-    mine: bool
-    actions: list[ThreadAction]
-
-    @classmethod
-    def of(cls, thread: Thread, me: Principal | None) -> ThreadOut:
-        return cls(
-            id=thread.id,
-            topic=thread.topic,
-            title=thread.title,
-            commune=thread.commune,
-            village=thread.village,
-            status=thread.status,
-            reason=thread.reason or None,
-            pinned=thread.pinned,
-            posts=thread.posts,
-            begun_at=thread.begun_at,
-            last_posted_at=thread.last_posted_at if thread.posts else None,
-            mine=me is not None and thread.author == me.subject,
-            actions=thread.actions(me),
-        )
-
-
-class ThreadsPage(BaseModel):
-    items: list[ThreadOut]
-    next: str | None
-
-
-class PostOut(BaseModel):
-    """A post; `author` is the name chosen for the forum, null once the account was erased."""
-
-    id: UUID
-    thread_id: UUID
-    author: str | None
-    by_staff: bool
-    commune: str | None
-    village: str | None
-    status: PostStatus
-    reason: str | None
-    body: str
-    written_at: datetime
-    edited_at: datetime | None
-    mine: bool
-    actions: list[PostAction]
-
-    @classmethod
-    def of(cls, one: queries.Written, thread: Thread, me: Principal | None) -> PostOut:
-        post = one.post
-        return cls(
-            id=post.id,
-            thread_id=post.thread_id,
-            author=one.name,
-            by_staff=post.by_staff,
-            commune=post.commune,
-            village=post.village if one.shows_village else None,
-            status=post.status,
-            reason=post.reason or None,
-            body=post.body,
-            written_at=post.written_at,
-            edited_at=post.edited_at,
-            mine=post.is_by(me),
-            actions=post.actions() if thread.is_moderated_by(me) else [],
-        )
-
-
-class PostsPage(BaseModel):
-    items: list[PostOut]
-    next: str | None
-
-
-class WaitingOut(BaseModel):
-    """A post that waits for the staff, its thread, and what readers said about it."""
-
-    post: PostOut
-    thread: ThreadOut
-    reports: list[str]
-
-
-class QueuePage(BaseModel):
-    items: list[WaitingOut]
-    next: str | None
 
 
 async def _reader(me: MaybeMe) -> Principal | None:
@@ -328,15 +172,15 @@ async def withdraw_post(tx: Tx, me: Writer, id: UUID) -> PostOut:
 
 
 @api.post("/posts/{id}/report", status_code=204)
-async def report_post(tx: Tx, me: Writer, id: UUID, body: ReportIn) -> None:
+async def report_post(request: Request, tx: Tx, me: Writer, id: UUID, body: ReportIn) -> None:
     """Anyone who may write: tell the staff that a post is wrong. A second report of the same reader changes nothing."""
-    await commands.report(tx, me, id, body.reason)
+    await commands.report(tx, me, id, body.reason, limits_of(request))
 
 
 @api.post("/posts/{id}/moderate")
 async def moderate_post(tx: Tx, me: Writer, id: UUID, body: ModeratePostIn) -> PostOut:
     """Staff of the thread's commune: approve, hide (with a reason) or restore a post, or dismiss reports of it."""
-    return await _out(tx, me, await moderating.moderate_post(tx, me, id, body.action, body.reason))
+    return await _out(tx, me, await moderating.moderate_post(tx, me, id, body.action, body.reason, body.edited_at))
 
 
 @api.get("/queue")

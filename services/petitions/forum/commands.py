@@ -21,24 +21,19 @@ from chassis.errors import Forbidden
 from chassis.units import Unit
 from services.petitions.commands import place_of
 from services.petitions.forum import queries, telling
-from services.petitions.forum.model import (
-    Author,
+from services.petitions.forum.errors import (
     EditTooLate,
     NameNeeded,
     NameTaken,
     NoLinksYet,
     NotPossibleNow,
     OwnPost,
-    Post,
     PostNotFound,
-    PostStatus,
-    Report,
-    Thread,
     ThreadLocked,
-    ThreadStatus,
     TooManyPosts,
-    has_link,
+    TooManyReports,
 )
+from services.petitions.forum.model import Author, Post, PostStatus, Report, Thread, ThreadStatus, has_link
 
 _LIVING_THERE = ("village_head", "resident", "producer")
 """Roles that say where somebody lives; the others only say where they work."""
@@ -66,7 +61,7 @@ class NewThread:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many posts an account may write in an hour, and for how many minutes a post can be mended."""
+    """How many posts (and how many reports) an account may send in an hour; for how many minutes a post is mended."""
 
     posts_per_hour: int
     edit_minutes: int
@@ -137,7 +132,7 @@ async def edit(tx: AsyncSession, me: Principal, post_id: uuid.UUID, body: str, l
         raise ThreadLocked()
     at = now()
     if not post.is_editable(at, limits.edit_minutes):
-        raise EditTooLate(minutes=limits.edit_minutes)
+        raise EditTooLate(field="body", minutes=limits.edit_minutes)
     author = await tx.get(Author, me.subject)
     if has_link(body) and (author is None or author.approved_at is None):
         raise NoLinksYet(field="body")
@@ -162,14 +157,23 @@ async def withdraw(tx: AsyncSession, me: Principal, post_id: uuid.UUID) -> Post:
     return post
 
 
-async def report(tx: AsyncSession, me: Principal, post_id: uuid.UUID, reason: str) -> Post:
-    """Tell the staff that a visible post is wrong; once per reader. Raises PostNotFound, Forbidden, OwnPost."""
+async def report(tx: AsyncSession, me: Principal, post_id: uuid.UUID, reason: str, limits: Limits) -> Post:
+    """Tell the staff that a visible post is wrong; once per reader.
+
+    Raises PostNotFound, Forbidden, OwnPost, NotPossibleNow, TooManyReports.
+    """
     _require_writer(me)
-    thread, post = await queries.readable_post(tx, me, post_id)
+    # Or a post that is hidden at this moment would wait for the staff for ever.
+    thread, post = await queries.readable_post(tx, me, post_id, for_update=True)
     if post.is_by(me):
         raise OwnPost()
     if post.status is not PostStatus.VISIBLE:
         raise NotPossibleNow()
+    # A reader may have no row of their own that could be locked.
+    await tx.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(f"report:{me.subject}", 0))))
+    recent = sa.select(sa.func.count()).where(Report.reporter == me.subject, Report.reported_at > _an_hour_ago())
+    if int(await tx.scalar(recent) or 0) >= limits.posts_per_hour:
+        raise TooManyReports(field="reason", most=limits.posts_per_hour)
     values = {"id": new_id(), "post_id": post.id, "reporter": me.subject, "reason": reason, "reported_at": now()}
     again = insert(Report).values(**values).on_conflict_do_nothing(index_elements=["post_id", "reporter"])
     if await tx.scalar(again.returning(Report.id)) is not None:
@@ -187,6 +191,10 @@ async def own_post(
     if thread is None or post is None or not post.is_by(me):
         raise PostNotFound()
     return thread, post
+
+
+def _an_hour_ago() -> datetime:
+    return now() - timedelta(hours=1)
 
 
 def _require_writer(me: Principal) -> None:
@@ -208,12 +216,12 @@ async def _author(tx: AsyncSession, me: Principal, words: Words, limits: Limits)
             raise NameTaken(field="name")
     if author.approved_at is None and me.roles & set(STAFF):
         author.approved_at = now()
-    if author.approved_at is None and has_link(words.body):
-        raise NoLinksYet(field="body")
-    hour = now() - timedelta(hours=1)
-    recent = sa.select(sa.func.count()).where(Post.author == me.subject, Post.written_at > hour)
+    for field, text in (("body", words.body), ("name", author.name)):
+        if author.approved_at is None and has_link(text):
+            raise NoLinksYet(field=field)
+    recent = sa.select(sa.func.count()).where(Post.author == me.subject, Post.written_at > _an_hour_ago())
     if int(await tx.scalar(recent) or 0) >= limits.posts_per_hour:
-        raise TooManyPosts(most=limits.posts_per_hour)
+        raise TooManyPosts(field="body", most=limits.posts_per_hour)
     return author
 
 

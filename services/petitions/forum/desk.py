@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -17,8 +18,9 @@ from chassis.errors import DomainError
 from chassis.paging import After, page_of
 from chassis.web import Me, Page, PageRouter, Tx
 from services.petitions.forum import moderating, queries, views
-from services.petitions.forum.api import ReasonOrNone, limits_of, post_cursor, post_key
+from services.petitions.forum.api import limits_of, post_cursor, post_key
 from services.petitions.forum.model import MAX_REASON, PostAction, ThreadAction
+from services.petitions.forum.shapes import ReasonOrNone
 
 pages = PageRouter(prefix="/forum", templates=views.TEMPLATES)
 
@@ -33,6 +35,7 @@ class ModerateThreadForm(BaseModel):
 class ModeratePostForm(BaseModel):
     action: PostAction
     reason: ReasonOrNone = ""
+    edited_at: datetime | None = None
     back: str = ""
 
 
@@ -102,7 +105,7 @@ async def moderate_post(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
     if form.value is None:
         return await _hide_post(page, tx, me, id, errors=form.errors, typed=form.typed)
     try:
-        await moderating.moderate_post(tx, me, id, form.value.action, form.value.reason)
+        await moderating.moderate_post(tx, me, id, form.value.action, form.value.reason, form.value.edited_at)
     except DomainError as error:
         if not error.field:
             raise

@@ -1,4 +1,4 @@
-"""Owns the tables of the forum, its topics, what may happen to a thread and to a post, and the named errors."""
+"""Owns the tables of the forum, its topics, and what may happen to a thread and to a post."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.auth import STAFF, Principal
 from chassis.db import UtcDateTime
-from chassis.errors import DomainError, Forbidden, Kind
+from chassis.errors import Forbidden
+from services.petitions.forum.errors import NotPossibleNow
 from services.petitions.model import Base
 
 MAX_BODY = 4000
@@ -92,64 +93,6 @@ _LINK = re.compile(
 def has_link(text: str) -> bool:
     """Whether a text leads somewhere else: the mark of advertisements by those who come for nothing else."""
     return _LINK.search(text) is not None
-
-
-class ThreadNotFound(DomainError):
-    code = "forum_thread_not_found"
-    kind = Kind.NOT_FOUND
-    message = "Không tìm thấy chủ đề này trên diễn đàn."
-
-
-class PostNotFound(DomainError):
-    code = "forum_post_not_found"
-    kind = Kind.NOT_FOUND
-    message = "Không tìm thấy bài viết này trên diễn đàn."
-
-
-class ThreadLocked(DomainError):
-    code = "forum_thread_locked"
-    kind = Kind.CONFLICT
-    message = "Chủ đề đã khóa, chỉ đọc được, không viết thêm được."
-
-
-class NotPossibleNow(DomainError):
-    code = "forum_not_possible_now"
-    kind = Kind.CONFLICT
-    message = "Chủ đề hoặc bài viết đang ở trạng thái khác nên không làm được việc này. Xin tải lại trang."
-
-
-class EditTooLate(DomainError):
-    code = "forum_edit_too_late"
-    kind = Kind.CONFLICT
-    message = "Chỉ sửa được bài trong {minutes} phút sau khi gửi. Chị/anh có thể rút bài và viết bài khác."
-
-
-class TooManyPosts(DomainError):
-    code = "forum_too_many_posts"
-    kind = Kind.RATE_LIMITED
-    message = "Mỗi giờ gửi được tối đa {most} bài. Xin chờ một lúc rồi viết tiếp."
-
-
-class NameNeeded(DomainError):
-    code = "forum_name_needed"
-    message = "Xin chọn tên hiển thị, từ 2 đến 40 ký tự. Không cần là tên thật."
-
-
-class NameTaken(DomainError):
-    code = "forum_name_taken"
-    kind = Kind.CONFLICT
-    message = "Đã có người dùng tên này trên diễn đàn. Xin chọn tên khác."
-
-
-class NoLinksYet(DomainError):
-    code = "forum_no_links_yet"
-    message = "Bài của người mới không được có đường dẫn. Viết được đường dẫn sau khi có một bài được duyệt."
-
-
-class OwnPost(DomainError):
-    code = "forum_own_post"
-    kind = Kind.CONFLICT
-    message = "Đây là bài của chính chị/anh: chị/anh có thể rút bài."
 
 
 class Author(Base):
@@ -272,7 +215,8 @@ class Post(Base):
 
     @property
     def is_withdrawable(self) -> bool:
-        return self.status in (PostStatus.PENDING, PostStatus.VISIBLE)
+        """Also while it is hidden: whose words they are may always delete them."""
+        return self.status is not PostStatus.WITHDRAWN
 
 
 class Report(Base):

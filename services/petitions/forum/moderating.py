@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,16 +14,8 @@ from chassis.db import now
 from chassis.errors import Forbidden, Invalid
 from chassis.units import Unit
 from services.petitions.forum import queries, telling
-from services.petitions.forum.model import (
-    Author,
-    Post,
-    PostAction,
-    PostNotFound,
-    PostStatus,
-    Report,
-    Thread,
-    ThreadAction,
-)
+from services.petitions.forum.errors import PostChanged, PostNotFound
+from services.petitions.forum.model import Author, Post, PostAction, PostStatus, Report, Thread, ThreadAction
 
 
 def _reason(action: PostAction | ThreadAction, reason: str) -> str:
@@ -47,11 +40,17 @@ async def moderate_thread(
 
 
 async def moderate_post(
-    tx: AsyncSession, me: Principal, post_id: uuid.UUID, action: PostAction, reason: str = ""
+    tx: AsyncSession,
+    me: Principal,
+    post_id: uuid.UUID,
+    action: PostAction,
+    reason: str = "",
+    edited_at: datetime | None = None,
 ) -> Post:
     """Approve, hide, restore a post, or dismiss reports of it; raises PostNotFound, Forbidden, NotPossibleNow, Invalid.
 
-    Whose post was found good is a newcomer no longer.
+    `edited_at` is that of the words `me` read: words nobody read are not approved (PostChanged). Whose post was found
+    good is a newcomer no longer; whose post was hidden is one again.
     """
     thread_id = await tx.scalar(sa.select(Post.thread_id).where(Post.id == post_id))
     thread = await tx.get(Thread, thread_id, with_for_update=True, populate_existing=True) if thread_id else None
@@ -61,10 +60,14 @@ async def moderate_post(
     if not thread.is_moderated_by(me):
         raise Forbidden()
     before = post.status
+    if action is PostAction.APPROVE and post.edited_at != edited_at:
+        raise PostChanged()
     post.act(action, _reason(action, reason))
-    if post.status is PostStatus.VISIBLE and post.author is not None:
-        newcomer = sa.update(Author).where(Author.account == post.author, Author.approved_at.is_(None))
-        await tx.execute(newcomer.values(approved_at=now()).execution_options(synchronize_session=False))
+    if post.author is not None:
+        good = post.status is PostStatus.VISIBLE
+        writer = sa.update(Author).where(Author.account == post.author, Author.approved_at.is_(None) == good)
+        approved_at = now() if good else None
+        await tx.execute(writer.values(approved_at=approved_at).execution_options(synchronize_session=False))
     await telling.settle_reports(tx, post)
     await tx.flush()
     if before is not post.status and PostStatus.VISIBLE in (before, post.status):
@@ -92,6 +95,10 @@ async def anonymise(tx: AsyncSession, account: str) -> None:
     # Threads before their writer, as everywhere: the writer's row goes, and that is written into theirs.
     theirs = sa.select(Post.thread_id).where(Post.author == account)
     await tx.execute(sa.select(Thread.id).where(Thread.id.in_(theirs)).order_by(Thread.id).with_for_update())
+    # A thread that never appeared holds nothing but what its writer sent, in its title, too.
+    unseen = sa.select(Thread.id).where(Thread.author == account, Thread.told.is_(False))
+    await tx.execute(sa.delete(Post).where(Post.thread_id.in_(unseen)))
+    await tx.execute(sa.delete(Thread).where(Thread.author == account, Thread.told.is_(False)))
     unread = sa.update(Post).where(Post.author == account, Post.status == PostStatus.PENDING)
     await tx.execute(unread.values(status=PostStatus.WITHDRAWN, body=""))
     await tx.execute(sa.update(Report).where(Report.reporter == account).values(reporter=None))

@@ -15,16 +15,8 @@ from chassis.auth import STAFF, Principal
 from chassis.errors import Forbidden
 from chassis.text import fold
 from chassis.units import Unit
-from services.petitions.forum.model import (
-    Author,
-    Post,
-    PostNotFound,
-    PostStatus,
-    Report,
-    Thread,
-    ThreadNotFound,
-    ThreadStatus,
-)
+from services.petitions.forum.errors import PostNotFound, ThreadNotFound
+from services.petitions.forum.model import Author, Post, PostStatus, Report, Thread, ThreadStatus
 
 Order = Literal["active", "newest"]
 Cursor = tuple[datetime, uuid.UUID]
@@ -139,13 +131,19 @@ async def newest(tx: AsyncSession, me: Principal | None, of: Thread) -> uuid.UUI
     return await tx.scalar(query.order_by(Post.id.desc()).limit(1))
 
 
-async def readable_post(tx: AsyncSession, me: Principal | None, post_id: uuid.UUID) -> tuple[Thread, Post]:
-    """A post that `me` may read, with its thread; raises PostNotFound."""
-    post = await tx.get(Post, post_id)
+async def readable_post(
+    tx: AsyncSession, me: Principal | None, post_id: uuid.UUID, *, for_update: bool = False
+) -> tuple[Thread, Post]:
+    """A post that `me` may read (their own also in a thread that is hidden), with its thread; raises PostNotFound.
+
+    `for_update` locks the post alone, which is the last lock in the order of `commands`.
+    """
+    post = await tx.get(Post, post_id, with_for_update=for_update, populate_existing=for_update)
     thread = await tx.get(Thread, post.thread_id) if post else None
-    if post is None or thread is None or not thread.is_visible_to(me):
+    if post is None or thread is None:
         raise PostNotFound()
-    if post.status is not PostStatus.VISIBLE and not post.is_by(me) and not thread.is_moderated_by(me):
+    shown = thread.is_visible_to(me) and (post.status is PostStatus.VISIBLE or thread.is_moderated_by(me))
+    if not shown and not post.is_by(me):
         raise PostNotFound()
     return thread, post
 

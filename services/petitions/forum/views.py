@@ -81,12 +81,13 @@ def _post(
     writable, moderated = thread.status is ThreadStatus.OPEN, thread.is_moderated_by(me)
     return {
         "id": post.id,
-        "thread": {"id": thread.id, "title": thread.title, "hidden": thread.status is ThreadStatus.HIDDEN},
+        "thread": {"id": thread.id, "title": thread.title, "hidden": thread.status is ThreadStatus.HIDDEN}
+        | {"readable": thread.is_visible_to(me)},
         "name": one.name or page._("Người viết đã rời diễn đàn"),
         "place": _place(post.commune, post.village if one.shows_village else None, names),
         "by_staff": post.by_staff,
         "at": post.written_at,
-        "edited": post.edited_at is not None,
+        "edited_at": post.edited_at,
         "body": post.body,
         "shape": shape,
         "word": page._(word) if word else "",

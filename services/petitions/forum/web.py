@@ -1,4 +1,4 @@
-"""The pages of the forum for everybody: reading, writing, mending, reporting."""
+"""The pages of the forum for everybody: reading and writing."""
 
 from __future__ import annotations
 
@@ -18,20 +18,9 @@ from chassis.paging import After, encode_cursor, page_of
 from chassis.units import Unit
 from chassis.web import MaybeMe, Me, Page, PageRouter, Tx
 from services.petitions.forum import commands, queries, views
-from services.petitions.forum.api import (
-    Body,
-    Code,
-    Name,
-    Reason,
-    Searched,
-    Title,
-    Topic,
-    limits_of,
-    post_cursor,
-    post_key,
-    thread_cursor,
-)
+from services.petitions.forum.api import limits_of, post_cursor, post_key, thread_cursor
 from services.petitions.forum.model import MAX_BODY, MAX_NAME, MAX_TITLE, TOPICS, Post, PostStatus
+from services.petitions.forum.shapes import Body, Code, Name, Searched, Title, Topic
 
 pages = PageRouter(prefix="/forum", templates=views.TEMPLATES)
 
@@ -52,14 +41,6 @@ class ThreadForm(PostForm):
     village: Code | None = None
     topic: Topic
     title: Title
-
-
-class EditForm(BaseModel):
-    body: Body
-
-
-class ReportForm(BaseModel):
-    reason: Reason
 
 
 async def _asked(page: Page, tx: AsyncSession, me: Principal | None) -> dict[str, Any]:
@@ -244,74 +225,8 @@ async def reply(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
 async def post_page(page: Page, tx: Tx, me: MaybeMe, id: UUID) -> Response:
     """Leads to the page of the thread on which the post stands."""
     thread, _ = await queries.readable_post(tx, me, id)
+    if not thread.is_visible_to(me):
+        return page.redirect(f"{HOME}/mine")
     start = await queries.before(tx, me, thread, id, views.PAGE)
     query = "?" + urlencode({"after": encode_cursor([str(start)])}) if start else ""
     return page.redirect(f"{HOME}/threads/{thread.id}{query}#p-{id}")
-
-
-@pages.get("/posts/{id:uuid}/edit")
-async def edit_page(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    """Mend one's own post."""
-    _, post = await commands.own_post(tx, me, id)
-    return page.render(
-        "forum_edit.html", **await views.about(page, tx, me, id, limits_of(page.request)), typed={"body": post.body}
-    )
-
-
-@pages.post("/posts/{id:uuid}/edit")
-async def edit(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    form = await page.form(EditForm)
-    if form.value is None:
-        await commands.own_post(tx, me, id)
-        return page.render(
-            "forum_edit.html",
-            **await views.about(page, tx, me, id, limits_of(page.request)),
-            errors=form.errors,
-            typed=form.typed,
-        )
-    try:
-        await commands.edit(tx, me, id, form.value.body, limits_of(page.request))
-    except DomainError as error:
-        if not error.field:
-            raise
-        found = page.errors_of(error)
-        return page.render(
-            "forum_edit.html",
-            **await views.about(page, tx, me, id, limits_of(page.request)),
-            errors=found,
-            typed=form.typed,
-        )
-    return page.redirect(f"{HOME}/posts/{id}", flash="Đã sửa bài.")
-
-
-@pages.get("/posts/{id:uuid}/withdraw")
-async def withdraw_page(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    """Asks whether one's own post is to be taken back."""
-    await commands.own_post(tx, me, id)
-    return page.render("forum_withdraw.html", **await views.about(page, tx, me, id, limits_of(page.request)))
-
-
-@pages.post("/posts/{id:uuid}/withdraw")
-async def withdraw(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    await commands.withdraw(tx, me, id)
-    return page.redirect(f"{HOME}/mine", flash="Đã rút bài.")
-
-
-@pages.get("/posts/{id:uuid}/report")
-async def report_page(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    """Tell the staff that a post is wrong."""
-    return page.render("forum_report.html", **await views.about(page, tx, me, id, limits_of(page.request)))
-
-
-@pages.post("/posts/{id:uuid}/report")
-async def report(page: Page, tx: Tx, me: Me, id: UUID) -> Response:
-    form = await page.form(ReportForm)
-    if form.value is None:
-        return page.render(
-            "forum_report.html",
-            **await views.about(page, tx, me, id, limits_of(page.request)),
-            errors=form.errors,
-            typed=form.typed,
-        )
-    await commands.report(tx, me, id, form.value.reason)
-    return page.redirect(f"{HOME}/posts/{id}", flash="Cảm ơn chị/anh. Cán bộ xã sẽ xem bài này.")

@@ -13,7 +13,8 @@ from chassis.paging import After, Limit, decode_cursor, page_of
 from chassis.web import ApiRouter, MaybeMe, Me, Tx
 from services.petitions.contacts import ContactCipher, cipher_for
 from services.petitions.polls import commands, queries
-from services.petitions.polls.model import PollNotFound, PollStatus, Purpose
+from services.petitions.polls.errors import PollNotFound
+from services.petitions.polls.model import PollStatus, Purpose
 from services.petitions.polls.shapes import (
     AnswersIn,
     DoneOut,

@@ -22,16 +22,18 @@ from chassis.errors import Forbidden, Invalid
 from chassis.units import VIETNAM, Unit
 from services.petitions.contacts import ContactCipher
 from services.petitions.polls import queries, telling
-from services.petitions.polls.model import (
-    MOST_DAYS,
+from services.petitions.polls.errors import (
     AnswerSealed,
-    Given,
     NotAsked,
     PaperEntered,
+    PollNotOpen,
+)
+from services.petitions.polls.model import (
+    MOST_DAYS,
+    Given,
     Participation,
     Poll,
     PollAnswer,
-    PollNotOpen,
     PollStatus,
     Purpose,
     Question,
@@ -61,14 +63,18 @@ async def _check(tx: AsyncSession, me: Principal, new: DraftPoll) -> str:
     me.require(STAFF, commune.path)
     if commune.level != "commune":
         raise Invalid(field="commune", message_="Không có xã, phường, thị trấn này.")
-    villages = {unit.code for unit in await units.children(tx, commune.code)}
-    if not set(new.villages) <= villages:
-        raise Invalid(field="villages", message_="Thôn này không thuộc xã đã chọn.")
+    await _check_villages(tx, commune.code, new.villages)
     if new.closes_on < new.opens_on:
         raise Invalid(field="closes_on", message_="Ngày cuối phải sau ngày đầu.")
     if new.closes_on - new.opens_on > timedelta(days=MOST_DAYS):
         raise Invalid(field="closes_on", message_="Mỗi cuộc lấy ý kiến kéo dài nhiều nhất một năm.")
     return commune.path
+
+
+async def _check_villages(tx: AsyncSession, commune: str, codes: Sequence[str]) -> None:
+    """Raises Invalid unless all are villages of the commune today."""
+    if not set(codes) <= {unit.code for unit in await units.children(tx, commune)}:
+        raise Invalid(field="villages", message_="Thôn này không thuộc xã đã chọn.")
 
 
 def _write(of: Poll, new: DraftPoll) -> None:
@@ -133,6 +139,7 @@ async def publish(tx: AsyncSession, me: Principal, poll_id: uuid.UUID) -> Poll:
     """Open a draft to those it asks; from then on its questions stand. Raises PollPublished, NoQuestions, Invalid."""
     poll = await _locked(tx, me, poll_id)
     await units.get(tx, poll.commune)
+    await _check_villages(tx, poll.commune, poll.villages)
     poll.publish(units.today())
     await telling.note(tx, me, poll, "published")
     await telling.tell(tx, poll, events.PollPublished)
@@ -225,6 +232,15 @@ async def close_due(tx: AsyncSession, day: date) -> int:
     return len(due)
 
 
+# PostgreSQL says of each row which transaction wrote it, and keeps rows in the order of time: together with the
+# participations that would be the link again. Written anew in the order of their random ids, they tell neither.
+_SHUFFLE = sa.text("""
+    WITH kept AS (DELETE FROM poll_answer WHERE poll_id = :poll RETURNING *)
+    INSERT INTO poll_answer (id, poll_id, village, paper_no, choices, texts)
+    SELECT id, poll_id, village, paper_no, choices, texts FROM kept ORDER BY id
+""")
+
+
 async def _end(tx: AsyncSession, me: Principal | None, poll: Poll, to: PollStatus, reason: str) -> None:
     published = poll.status is not PollStatus.DRAFT
     # Closed by nobody, it ended with its last day, whenever that was noted.
@@ -232,6 +248,7 @@ async def _end(tx: AsyncSession, me: Principal | None, poll: Poll, to: PollStatu
     poll.end(to, min(now(), over) if me is None else now(), reason)
     # From here on nobody can say which answer was whose.
     await tx.execute(sa.update(Participation).where(Participation.poll_id == poll.id).values(sealed_answer=None))
+    await tx.execute(_SHUFFLE, {"poll": poll.id})
     await telling.note(tx, me, poll, to.value)
     if published:
         await telling.tell(tx, poll, events.PollClosed)

@@ -1,4 +1,4 @@
-"""Owns what a poll is: its questions, what may happen to it and when, what a valid answer is, and the named errors.
+"""Owns what a poll is: its questions, what may happen to it and when, and what a valid answer is.
 
 Who took part and what was answered are two tables. While a poll is open, a sealed link leads from the one to the other,
 so that people can change their answer; with the end of the poll the links are deleted.
@@ -20,8 +20,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from chassis import units
 from chassis.auth import STAFF, Principal, covers
 from chassis.db import UtcDateTime
-from chassis.errors import DomainError, FieldError, InvalidFields, Kind
+from chassis.errors import FieldError, InvalidFields
 from services.petitions.model import Base
+from services.petitions.polls.errors import NoQuestions, PollNotClosed, PollNotOpen, PollPublished, TooManyQuestions
 
 MAX_QUESTIONS = 10
 MAX_OPTIONS = 12
@@ -52,66 +53,6 @@ class QuestionKind(StrEnum):
     MULTIPLE = "multiple"
     SCALE = "scale"
     TEXT = "text"
-
-
-class PollNotFound(DomainError):
-    code = "poll_not_found"
-    kind = Kind.NOT_FOUND
-    message = "Không tìm thấy cuộc lấy ý kiến này."
-
-
-class PollPublished(DomainError):
-    code = "poll_published"
-    kind = Kind.CONFLICT
-    message = "Cuộc lấy ý kiến đã công bố nên không sửa được nữa."
-
-
-class PollNotOpen(DomainError):
-    code = "poll_not_open"
-    kind = Kind.CONFLICT
-    message = "Cuộc lấy ý kiến không mở vào lúc này."
-
-
-class PollNotClosed(DomainError):
-    code = "poll_not_closed"
-    kind = Kind.CONFLICT
-    message = "Chỉ ghi được kết quả đáp ứng khi cuộc lấy ý kiến đã kết thúc và có người trả lời."
-
-
-class NotAsked(DomainError):
-    code = "not_asked"
-    kind = Kind.FORBIDDEN
-    message = "Cuộc lấy ý kiến này dành cho người dân của địa bàn khác."
-
-
-class ResultsNotYet(DomainError):
-    code = "results_not_yet"
-    kind = Kind.FORBIDDEN
-    message = "Kết quả được công bố sau khi cuộc lấy ý kiến kết thúc."
-
-
-class TooManyQuestions(DomainError):
-    code = "too_many_questions"
-    kind = Kind.CONFLICT
-    message = "Mỗi cuộc lấy ý kiến có tối đa {most} câu hỏi."
-
-
-class NoQuestions(DomainError):
-    code = "no_questions"
-    kind = Kind.CONFLICT
-    message = "Cần ít nhất một câu hỏi trước khi công bố."
-
-
-class PaperEntered(DomainError):
-    code = "paper_entered"
-    kind = Kind.CONFLICT
-    message = "Phiếu giấy số {number} đã nhập rồi. Xin xem lại số ghi trên phiếu."
-
-
-class AnswerSealed(DomainError):
-    code = "answer_sealed"
-    kind = Kind.CONFLICT
-    message = "Câu trả lời đã được ghi nhận và không sửa được nữa."
 
 
 @dataclass(frozen=True)
@@ -197,7 +138,11 @@ class Poll(Base):
         return me is not None and me.may(STAFF, self.path)
 
     def is_visible_to(self, me: Principal | None) -> bool:
-        return self.status is not PollStatus.DRAFT or self.is_staff(me)
+        # A draft that was thrown away has no end: nobody else ever saw it, and nobody is to see it now.
+        published = self.status is not PollStatus.DRAFT and (
+            self.status is PollStatus.OPEN or self.ended_at is not None
+        )
+        return published or self.is_staff(me)
 
     def shows_results_to(self, me: Principal | None) -> bool:
         """Everybody once it is over; staff while it goes on, and of one that was withdrawn."""
@@ -233,11 +178,12 @@ class Poll(Base):
         self.status, self.opens_on = PollStatus.OPEN, max(self.opens_on, day)
 
     def end(self, to: PollStatus, at: datetime, reason: str = "") -> None:
-        """Close or withdraw it; raises PollNotOpen."""
+        """Close or withdraw it, or throw a draft away; raises PollNotOpen."""
         may_be = (PollStatus.OPEN,) if to is PollStatus.CLOSED else (PollStatus.DRAFT, PollStatus.OPEN)
         if self.status not in may_be:
             raise PollNotOpen()
-        self.status, self.ended_at, self.end_reason = to, at, reason
+        self.ended_at = at if self.status is PollStatus.OPEN else None
+        self.status, self.end_reason = to, reason
 
     def respond(self, text: str, on: date) -> None:
         """Say what came of it, or correct what was said; raises PollNotClosed, or which day is wrong."""

@@ -14,19 +14,11 @@ from chassis import units
 from chassis.auth import STAFF, Principal
 from chassis.units import Unit
 from services.petitions.contacts import ContactCipher
-from services.petitions.polls.model import (
-    Participation,
-    Poll,
-    PollAnswer,
-    PollNotFound,
-    PollStatus,
-    Purpose,
-    Question,
-    ResultsNotYet,
-)
+from services.petitions.polls.errors import PollNotFound, ResultsNotYet
+from services.petitions.polls.model import Participation, Poll, PollAnswer, PollStatus, Purpose, Question
 
 FEWEST = 5
-"""So many answers a village needs for results of its own: of fewer, neighbours could guess who said what."""
+"""So many answers a poll needs for public results, and a village for its own: of fewer, neighbours could guess."""
 TEXTS = 500
 """Most texts of one question on a page."""
 
@@ -125,7 +117,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Results:
-    """The results of a poll, or of one of its villages; `villages` are those that can be shown, with their answers."""
+    """The results of a poll, or of one of its villages; `villages` are those that can be shown, with their answers.
+
+    `tallies` are empty for everybody but staff where fewer than FEWEST answered.
+    """
 
     answers: int
     assisted: int
@@ -159,6 +154,8 @@ async def results(tx: AsyncSession, me: Principal | None, poll: Poll, village: s
     picked = [PollAnswer.poll_id == poll.id, *([PollAnswer.village == village] if village else [])]
     number = sa.func.count()
     total = (await tx.execute(sa.select(number, number.filter(PollAnswer.paper_no.is_not(None))).where(*picked))).one()
+    if total[0] < FEWEST and not poll.is_staff(me):
+        return Results(total[0], total[1], (), villages)
     counts = await _counts(tx, poll, village)
     tallies = []
     for n, question in enumerate(poll.asked, 1):

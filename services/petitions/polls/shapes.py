@@ -189,7 +189,7 @@ class TallyOut(BaseModel):
 
 
 class ResultsOut(BaseModel):
-    """`villages`: those with answers enough to be shown alone, and how many; `texts` of questions are for staff."""
+    """`villages`: those with answers enough to be shown alone, and how many. `questions`: none where few answered."""
 
     answers: int
     assisted: int

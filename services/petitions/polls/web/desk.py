@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
 
 from fastapi import Path, Query
 from fastapi.responses import Response
@@ -11,13 +12,14 @@ from pydantic import BaseModel, Field, field_validator
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis import units
-from chassis.auth import STAFF, Principal
+from chassis.auth import STAFF, Principal, covers
 from chassis.errors import DomainError, Forbidden
 from chassis.paging import After, page_of
 from chassis.web import Me, Page, PageRouter, Tx
 from services.petitions.polls import commands, queries
 from services.petitions.polls.api import start_of
-from services.petitions.polls.model import MAX_QUESTIONS, Poll, PollNotOpen, PollStatus
+from services.petitions.polls.errors import PollNotOpen
+from services.petitions.polls.model import MAX_QUESTIONS, Poll, PollStatus
 from services.petitions.polls.shapes import EndReason, PollIn, QuestionIn, ResponseIn
 from services.petitions.polls.web import views
 from services.petitions.texts import VillageCode
@@ -74,7 +76,7 @@ async def desk(page: Page, tx: Tx, me: Me, after: After = None) -> Response:
     return page.render(
         "poll_desk_list.html",
         lines=[{**line, "href": f"{line['href']}/desk"} for line in lines],
-        next_href=f"/petitions/polls/desk?after={shown.next}" if shown.next else None,
+        next_href=f"/petitions/polls/desk?{urlencode({'after': shown.next})}" if shown.next else None,
         first_href="/petitions/polls/desk" if after else None,
     )
 
@@ -96,9 +98,13 @@ async def _draft(page: Page, tx: AsyncSession, commune: str, poll: Poll | None =
 async def new(page: Page, tx: Tx, me: Me, unit: Annotated[str, Query(max_length=30)] = "") -> Response:
     """The form of a new poll; who works for several communes chooses one first."""
     communes = await queries.own_communes(tx, me)
-    if unit:
-        me.require(STAFF, (await units.get(tx, unit)).path)
-    elif len(communes) == 1:
+    place = await units.get(tx, unit) if unit else None
+    if place is not None:
+        me.require(STAFF, place.path)
+        # Of a village it is its commune's; above communes one has to be chosen.
+        unit = place.commune if place.level in ("commune", "village") else ""
+        communes = [one for one in communes if covers(place.path, one.path)] or communes
+    if not unit and len(communes) == 1:
         unit = communes[0].code
     if not communes:
         raise Forbidden()

@@ -19,7 +19,8 @@ from chassis.paging import After, page_of
 from chassis.web import MaybeMe, Me, Page, PageRouter, Tx
 from services.petitions.polls import commands, queries
 from services.petitions.polls.api import cipher_of, start_of
-from services.petitions.polls.model import Poll, PollNotFound, PollStatus, QuestionKind
+from services.petitions.polls.errors import PollNotFound
+from services.petitions.polls.model import Poll, PollStatus, QuestionKind
 from services.petitions.polls.web import views
 from services.petitions.queries import unit_names
 
@@ -139,6 +140,7 @@ async def results(page: Page, tx: Tx, me: MaybeMe, id: uuid.UUID, village: Villa
         results=found,
         texts=texts,
         most_texts=queries.TEXTS,
+        fewest=queries.FEWEST,
         village=village,
         names=names,
         chips=[
