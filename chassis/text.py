@@ -37,8 +37,9 @@ def Line(max_length: int, min_length: int = 1) -> Any:  # noqa: N802 - it is use
     """One line of text: NFC, stripped, `min_length` to `max_length` characters, no control characters."""
     return Annotated[
         str,
-        BeforeValidator(_clean),
+        # Before the cleaning here, though it happens after it: else pydantic counts items, and says so, not characters.
         StringConstraints(min_length=min_length, max_length=max_length),
+        BeforeValidator(_clean),
         AfterValidator(_line),
     ]
 
@@ -47,8 +48,8 @@ def Paragraph(max_length: int, min_length: int = 0) -> Any:  # noqa: N802 - it i
     """Text that may hold line breaks and tabs: NFC, stripped, `min_length` to `max_length` characters."""
     return Annotated[
         str,
-        BeforeValidator(_clean),
         StringConstraints(min_length=min_length, max_length=max_length),
+        BeforeValidator(_clean),
         AfterValidator(_paragraph),
     ]
 

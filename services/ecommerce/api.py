@@ -182,10 +182,7 @@ async def set_photo(request: Request, tx: Tx, me: Me, product_id: uuid.UUID, pho
     """Replace the photo by a JPEG, PNG or WebP; only its pixels are kept."""
     # Rights are checked before the work of decoding.
     await access.changeable(tx, me, product_id)
-    settings = _settings(request)
-    picture = await pictures.cleaned(
-        await photo.read(), max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
-    )
+    picture = await pictures.cleaned(photo, _settings(request))
     return _whole(request, await commands.set_photo(tx, me, product_id, picture))
 
 

@@ -14,6 +14,7 @@ from services.ecommerce.office import office
 from services.ecommerce.payments.api import api as payments_api
 from services.ecommerce.payments.api import bank
 from services.ecommerce.payments.files import files as payments_files
+from services.ecommerce.payments.notices import notices
 from services.ecommerce.payments.pay import pay
 from services.ecommerce.payments.shops import shops
 from services.ecommerce.payments.web import collecting
@@ -55,6 +56,7 @@ def service(settings: Settings | None = None) -> Service:
             tracing_pages,
             pages,
             collecting,
+            notices,
             payments_files,
             shops,
             pay,

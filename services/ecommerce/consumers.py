@@ -51,6 +51,7 @@ async def household_changed(tx: AsyncSession, event: Event[identity.HouseholdCha
 
 @on(identity.ResidentErased)
 async def resident_erased(tx: AsyncSession, event: Event[identity.ResidentErased]) -> None:
-    """Let go of the link between a producer and an account that no longer exists."""
+    """Let go of the link between a producer and an account that no longer exists, and of their telephone number."""
+    await tourism.forget_account(tx, event.data.account_id)
     await commands.forget_account(tx, event.data.account_id)
     await bookings.forget_account(tx, event.data.account_id)

@@ -19,7 +19,6 @@ from services.ecommerce import access, commands, pictures, queries, views
 from services.ecommerce.cursors import id_position, product_key
 from services.ecommerce.forms import ListingForm, NoForm, ProducerForm, ProductForm
 from services.ecommerce.model import Producer, Product, ProductChangedMeanwhile
-from services.ecommerce.settings import Settings
 from services.ecommerce.views import ListingId, ProductId
 
 PAGE = 50
@@ -112,7 +111,8 @@ async def add_product(page: Page, tx: Tx, me: Me) -> Response:
         return await _product_form(page, tx, me, producer, form, form.errors)
     try:
         product = await commands.add_product(tx, me, producer.id, form.value.fields())
-        await _keep_photo(page, tx, me, product.id, form)
+        if picture := await pictures.chosen(form, page.renderer.settings):
+            await commands.set_photo(tx, me, product.id, picture)
     except DomainError as error:
         return await _product_form(page, tx, me, producer, form, page.errors_of(error), page.status_of(error))
     return page.redirect(views.desk_href(product.id), flash="Đã lưu bản nháp. Xem lại rồi đăng bán.")
@@ -134,7 +134,8 @@ async def change_product(page: Page, tx: Tx, me: Me, product_id: ProductId) -> R
         return await _product_form(page, tx, me, producer, form, form.errors, product=product)
     try:
         await commands.change_product(tx, me, product_id, form.value.fields(), form.value.version)
-        await _keep_photo(page, tx, me, product_id, form)
+        if picture := await pictures.chosen(form, page.renderer.settings):
+            await commands.set_photo(tx, me, product_id, picture)
     except ProductChangedMeanwhile as error:
         # What was typed stays; sent once more, it replaces the version the person has now been told of.
         form.typed["version"] = product.version
@@ -297,16 +298,3 @@ async def _producer(tx: AsyncSession, me: Principal, typed: str) -> Producer:
     if not access.may_change_producer(me, producer):
         raise Forbidden()
     return producer
-
-
-async def _keep_photo(
-    page: Page, tx: AsyncSession, me: Principal, product_id: uuid.UUID, form: FormResult[ProductForm]
-) -> None:
-    """Store the photo of a form, where one was chosen; raises the named refusals on field `photo`."""
-    chosen = form.files.get("photo")
-    settings = page.renderer.settings
-    if not chosen or not isinstance(settings, Settings):
-        return
-    raw = await chosen[0].read()
-    picture = await pictures.cleaned(raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side)
-    await commands.set_photo(tx, me, product_id, picture)

@@ -1,15 +1,22 @@
-"""Owns what becomes of a photo somebody sends: pixels only, upright, small; nothing of where and when it was taken."""
+"""Owns the way of a photo, in and out: pixels only, upright, small; nothing of where and when it was taken."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, Protocol
 
 from PIL import Image, ImageOps
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import Response
 
 from chassis import pictures
-from chassis.errors import DomainError, Kind
+from chassis.errors import DomainError, Kind, NotFound
+from chassis.pages import FormResult
+from services.ecommerce.settings import Settings
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 THUMB_SIDE = 240
@@ -55,9 +62,47 @@ def clean(raw: bytes, *, max_bytes: int, max_side: int) -> Picture:
     return Picture(jpeg, _jpeg(square, 72), drawn.width, drawn.height, hashlib.sha256(jpeg).hexdigest())
 
 
-async def cleaned(raw: bytes, *, max_bytes: int, max_side: int) -> Picture:
-    """`clean` on a worker thread, so that the event loop goes on."""
-    return await pictures.in_turn(partial(clean, raw, max_bytes=max_bytes, max_side=max_side))
+async def cleaned(sent: UploadFile, settings: Settings) -> Picture:
+    """`clean` of a file that came in, on a worker thread, so that the event loop goes on."""
+    raw = await sent.read()
+    bounds = {"max_bytes": settings.photo_max_bytes, "max_side": settings.photo_max_side}
+    return await pictures.in_turn(partial(clean, raw, **bounds))
+
+
+async def chosen(form: FormResult[Any], settings: object) -> Picture | None:
+    """The picture of a form's field `photo`, None where none was chosen; raises as `clean`."""
+    files = form.files.get("photo")
+    if not files or not isinstance(settings, Settings):
+        return None
+    return await cleaned(files[0], settings)
+
+
+class Pictured(Protocol):
+    """What has a picture: its digest, and whether everybody may see it."""
+
+    @property
+    def photo(self) -> str | None: ...
+
+    @property
+    def public(self) -> bool: ...
+
+
+async def answer(
+    request: Request, shown: Pictured, small: bool, v: str, stored: Callable[[], Awaitable[bytes | None]]
+) -> Response:
+    """The JPEG that `stored` reads, or 304 for who has it; `v` is the digest in the address. Raises NotFound."""
+    if shown.photo is None:
+        raise NotFound()
+    tag = f'"{shown.photo[:32]}{"-s" if small else ""}"'
+    # An address that names the picture's digest never shows another picture, so a browser may keep it for good.
+    fixed = v == shown.photo[:16] and shown.public
+    headers = {"etag": tag, "cache-control": "public, max-age=31536000, immutable" if fixed else "private, no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    jpeg = await stored()
+    if jpeg is None:
+        raise NotFound()
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 def _jpeg(picture: Image.Image, quality: int) -> bytes:

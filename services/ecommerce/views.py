@@ -29,7 +29,8 @@ PHASES = {Phase.PLANNED: "sắp mở bán", Phase.OPEN: "đang mở", Phase.ENDE
 PHASE_MARKS = {Phase.PLANNED: "measured", Phase.OPEN: "met", Phase.ENDED: "not_applicable"}
 
 
-def _id(text: str) -> uuid.UUID:
+def id_of(text: str) -> uuid.UUID:
+    """The id written in an address; raises NotFound."""
     try:
         return uuid.UUID(text)
     except ValueError:
@@ -37,11 +38,11 @@ def _id(text: str) -> uuid.UUID:
 
 
 async def _product_id(product_id: str) -> uuid.UUID:
-    return _id(product_id)
+    return id_of(product_id)
 
 
 async def _listing_id(listing_id: str) -> uuid.UUID:
-    return _id(listing_id)
+    return id_of(listing_id)
 
 
 ProductId = Annotated[uuid.UUID, Depends(_product_id)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
@@ -14,10 +15,9 @@ from starlette.responses import Response
 from chassis import units
 from chassis.auth import Principal
 from chassis.db import now
-from chassis.errors import NotFound
 from chassis.paging import After, page_of
 from chassis.web import MaybeMe, Page, PageRouter, Tx
-from services.ecommerce import access, qr, queries, schemas, views
+from services.ecommerce import access, pictures, qr, queries, schemas, views
 from services.ecommerce.cursors import catalogue_key, catalogue_position
 from services.ecommerce.tracing import queries as tracing
 from services.ecommerce.views import ProductId
@@ -132,18 +132,7 @@ async def photo(
     request: Request, tx: Tx, me: MaybeMe, product_id: ProductId, small: bool = False, v: str = ""
 ) -> Response:
     shown = await access.visible(tx, me, product_id)
-    if shown.photo is None:
-        raise NotFound()
-    tag = f'"{shown.photo[:32]}{"-s" if small else ""}"'
-    # An address that names the picture's digest never shows another picture, so a browser may keep it for good.
-    fixed = v == shown.photo[:16] and shown.public
-    headers = {"etag": tag, "cache-control": "public, max-age=31536000, immutable" if fixed else "private, no-cache"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    stored = await queries.photo(tx, product_id, small=small)
-    if stored is None:
-        raise NotFound()
-    return Response(stored, media_type="image/jpeg", headers=headers)
+    return await pictures.answer(request, shown, small, v, partial(queries.photo, tx, product_id, small=small))
 
 
 def _kept(public: bool) -> dict[str, str]:

@@ -46,6 +46,16 @@ async def notice(stage: Stage) -> Made:
     return {**made, "id": kept["id"], "notice_id": kept["id"]}
 
 
+async def placeable(stage: Stage) -> Made:
+    """Money of unknown purpose, and the code of a charge it may be for."""
+    made = await payee(stage)
+    body = {**CHARGES, "charges": [{"village": A_VILLAGE.code, "number": made["number"], "amount": 45000}]}
+    issued = await stage.do("officer", "POST", f"{API}/payees/{made['payee_id']}/charges", body)
+    money = {**NOTICE, "account": made["account"], "transaction_id": uuid.uuid4().hex}
+    kept = await stage.do("officer", "POST", f"{API}/bank-notices", money)
+    return {"id": kept["id"], "code": issued["items"][0]["code"]}
+
+
 def a_business() -> dict[str, str]:
     return {"unit": A_VILLAGE.code, "name": "Quán nước Sen", "registration": uuid.uuid4().hex[:12]}
 
@@ -110,6 +120,7 @@ CASES = (
     Case(f"POST {OF_CHARGE}/cancel", arrange=charge),
     Case(f"GET {PAGES}/notices/{{id}}", arrange=notice),
     Case(f"POST {PAGES}/notices/{{id}}/refund", arrange=notice, form={"amount": "1", "reason": "Nộp nhầm"}),
+    Case(f"POST {PAGES}/notices/{{id}}/place", arrange=placeable, form={"code": "{code}"}),
     Case(f"GET {PAGES}/businesses", arrange=business, query=OF_UNIT),
     Case(f"GET {PAGES}/businesses/new", query=OF_UNIT),
     Case(f"POST {PAGES}/businesses/new", query=OF_UNIT, form=a_business()),

@@ -1,24 +1,25 @@
-"""Tourism points as JSON: their life and who may do what, opening hours, GeoJSON, booking by a code, what is told."""
+"""Tourism points as JSON: their life and who may do what, GeoJSON, pictures, moving with a village, what is told."""
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from xaso.ecommerce.v1 import events_pb2
+from xaso.identity.v1 import events_pb2 as identity
 
-from chassis.db import audit_table, now
+from chassis.db import audit_table
 from chassis.units import today
-from services.ecommerce.tourism import bookings
-from services.ecommerce.tourism.clock import turn_points
-from services.ecommerce.tourism.model import OPEN_REQUESTS, Booking, PointStatus, TourismPoint
+from services.ecommerce.tourism.model import TourismPoint
 from tests.ecommerce.conftest import AN, DUNG, FAR, HOME, Shop, ok, picture, refused
-from tests.support.waiting import eventually
+from tests.ecommerce.paying import hear
+from tests.ecommerce.test_events import unit_message
+from tests.support.running import commune, village
 
 POINTS = "/tourism/points"
 EVERY_DAY = [1, 2, 3, 4, 5, 6, 7]
@@ -77,17 +78,17 @@ async def test_a_point_goes_from_draft_to_the_public_and_back_and_each_step_is_t
     assert (closed["status"], closed["bookable"]) == ("closed", False)
     assert closed["next_opening"].startswith((today() + timedelta(days=2)).isoformat() + "T17:00"), "midnight here"
     assert not (await told(shop, point["id"]))[-1].bookable
+    bookable = ok(await shop.get(f"/tourism/points?unit={HOME.code}&bookable=true"))["items"]
+    assert point["id"] not in [one["id"] for one in bookable]
+    ages = {"opens_again_on": (today() + timedelta(days=367)).isoformat()}
+    refused(await shop.post(f"{place}/close", ages, shop.officer), 422, None, "opens_again_on")
     ok(await shop.post(f"{place}/publish", None, shop.officer))
     refused(await shop.post(f"{place}/publish", None, shop.officer), 409, "point_not_in_state")
     ok(await shop.post(f"{place}/take-back", None, shop.officer))
     refused(await shop.get(place), 404)
-    assert [one.status for one in await told(shop, point["id"])] == [
-        "published",
-        "published",
-        "closed",
-        "published",
-        "draft",
-    ]
+    steps = ["published", "published", "closed", "published", "draft"]
+    assert [one.status for one in await told(shop, point["id"])] == steps
+    assert {row.key for row in await shop.event_rows(point["id"])} == {HOME.code}
     refused(await shop.post(f"{place}/close", {"opens_again_on": again}, shop.officer), 409, "point_not_in_state")
     async with shop.running.tx() as tx:
         query = sa.select(audit_table.c.action).where(audit_table.c.target == point["id"])
@@ -103,7 +104,11 @@ async def test_a_producer_runs_its_own_point_and_nobody_elses(shop: Shop) -> Non
         refused(await shop.get(place, who), 404)
         refused(await shop.post(f"{place}/publish", None, who or {"accept": "*/*"}), 404 if who else 401)
     assert ok(await shop.get(place, shop.viewer))["id"] == point["id"], "who watches over the commune sees drafts"
-    ok(await shop.post(f"{place}/publish", None, shop.producer))
+    first = ok(await shop.post(f"{place}/publish", None, shop.producer))["published_at"]
+    ok(await shop.post(f"{place}/take-back", None, shop.producer))
+    assert ok(await shop.post(f"{place}/publish", None, shop.producer))["published_at"] == first, "it is not new again"
+    async with shop.running.tx() as tx:
+        assert not (await tx.execute(sa.select(audit_table).where(audit_table.c.target == point["id"]))).all()
     for who in (shop.rival, shop.stranger, shop.viewer):
         refused(await patched(shop, point["id"], who, name="Vườn khác"), 403)
         refused(await shop.get(f"{place}/bookings", who), 403)
@@ -169,30 +174,6 @@ async def test_changes_keep_what_is_left_out_and_notice_each_other(shop: Shop) -
     assert moved["unit"] == AN.code
 
 
-def at(day: int, hour: int, minute: int = 0) -> datetime:
-    """An instant of the week of Monday 2 March 2026, by the clock of Việt Nam."""
-    return datetime(2026, 3, 1 + day, hour, minute, tzinfo=UTC) - timedelta(hours=7)
-
-
-def test_opening_is_told_to_the_minute_and_over_the_week() -> None:
-    point = TourismPoint(
-        open_days=[1, 6], opens=time(8), closes=time(17), opens_again_on=None, status=PointStatus.PUBLISHED.value
-    )
-    assert not point.is_open(at(1, 7, 59))
-    assert point.is_open(at(1, 8))
-    assert point.is_open(at(1, 16, 59))
-    assert not point.is_open(at(1, 17))
-    assert not point.is_open(at(2, 12))
-    assert point.next_opening(at(1, 7)) == at(1, 8)
-    assert point.next_opening(at(1, 8)) == at(6, 8)
-    assert point.next_opening(at(6, 18)) == at(8, 8)
-    point.opens_again_on = at(7, 12).date()
-    assert not point.is_open(at(6, 12))
-    assert point.next_opening(at(1, 7)) == at(8, 8)
-    point.open_days = []
-    assert point.next_opening(at(1, 7)) is None
-
-
 async def test_points_are_exported_as_geojson(shop: Shop) -> None:
     here = await published(shop, name="Làng gốm Chu Đậu", kind="craft_village", unit=AN.code)
     await published(shop, name="Chưa đo vị trí", lat=None, lon=None, unit=AN.code)
@@ -206,6 +187,7 @@ async def test_points_are_exported_as_geojson(shop: Shop) -> None:
     assert features[here]["properties"]["name"] == "Làng gốm Chu Đậu"
     names = {one["properties"]["name"] for one in found["features"]}
     assert names.isdisjoint({"Chưa đo vị trí", "Bản nháp"})
+    assert ok(await shop.get("/tourism/points?drafts=true", shop.resident))["items"] == [], "one's own, not everybody's"
     refused(await shop.get("/tourism/points.geojson?unit=khong-co"), 404)
     first = ok(await shop.get(f"/tourism/points?unit={HOME.code}&limit=1"))
     second = ok(await shop.get(f"/tourism/points?unit={HOME.code}&limit=1&after={first['next']}"))
@@ -214,124 +196,20 @@ async def test_points_are_exported_as_geojson(shop: Shop) -> None:
     assert [one["id"] for one in only] == [here]
 
 
-async def test_a_visitor_asks_without_an_account_and_sees_the_answer_by_the_code(shop: Shop) -> None:
-    point = await published(shop)
-    asked = ok(await shop.post(f"{POINTS}/{point}/bookings", VISIT, {"accept": "*/*"}), 201)
-    assert asked["status"] == "requested"
-    assert not {"name", "phone", "words", "id"} & set(asked), "the code opens the answer, not the person"
-    async with shop.running.tx() as tx:
-        row = (await tx.execute(sa.select(Booking).where(Booking.code == asked["code"]))).scalar_one()
-    assert row.contact is not None
-    assert b"0912345678" not in row.contact
-    listed = ok(await shop.get(f"{POINTS}/{point}/bookings", shop.officer))["items"]
-    assert [(one["name"], one["phone"], one["words"]) for one in listed] == [
-        ("Trần Văn Bình", "0912345678", "Có hai trẻ em.")
-    ]
-    assert "code" not in listed[0]
-    answering = f"{POINTS}/{point}/bookings/{listed[0]['id']}/answer"
-    refused(await shop.post(answering, {"accept": True}, shop.rival), 403)
-    refused(await shop.post(answering, {"accept": False}, shop.officer), 422, None, "words")
-    other = await published(shop, name="Điểm khác")
-    wrong = answering.replace(point, other)
-    refused(await shop.post(wrong, {"accept": True}, shop.officer), 404)
-    ok(await shop.post(answering, {"accept": True, "words": "Mời anh đến lúc 8 giờ."}, shop.officer))
-    refused(await shop.post(answering, {"accept": False, "words": "Thôi"}, shop.officer), 409, "booking_settled")
-    seen = ok(await shop.get(f"/tourism/bookings/{asked['code'].lower()}"))
-    assert (seen["status"], seen["answer"]) == ("accepted", "Mời anh đến lúc 8 giờ.")
-    refused(await shop.get("/tourism/bookings/DL2222222222"), 404)
-    assert [one.bookings_this_year for one in await told(shop, point)] == [0, int(TOMORROW[:4] == str(today().year))]
-    body = str((await shop.event_rows(point))[-1].payload)
-    assert "Bình" not in body
-    assert "0912345678" not in body
-
-
-async def test_staff_answer_for_a_producer_without_reading_who_asked(shop: Shop) -> None:
-    point = await published(shop, producer_id=await shop.new_producer())
-    ok(await shop.post(f"{POINTS}/{point}/bookings", VISIT, {"accept": "*/*"}), 201)
-    own = ok(await shop.get(f"{POINTS}/{point}/bookings", shop.producer))["items"][0]
-    assert (own["name"], own["phone"]) == ("Trần Văn Bình", "0912345678")
-    for who in (shop.officer, shop.admin):
-        seen = ok(await shop.get(f"{POINTS}/{point}/bookings", who))["items"][0]
-        assert (seen["id"], seen["name"], seen["phone"], seen["words"]) == (own["id"], "", "", "")
-    desk = await shop.client.get(
-        f"/ecommerce/tourism/points/{point}/manage", headers={**shop.officer, "accept": "text/html"}
-    )
-    assert "Chỉ cơ sở đón khách đọc được" in desk.text
-    assert "Trần Văn Bình" not in desk.text
-    answering = f"{POINTS}/{point}/bookings/{own['id']}/answer"
-    assert ok(await shop.post(answering, {"accept": True}, shop.officer))["name"] == ""
-
-
-async def test_what_cannot_be_booked_is_refused(shop: Shop) -> None:
-    week = today() + timedelta(days=7)
-    point = await published(shop, open_days=[week.isoweekday()], group_limit=5)
-    asking = f"{POINTS}/{point}/bookings"
-    visit = {**VISIT, "day": week.isoformat()}
-    nobody = {"accept": "*/*"}
-    refused(await shop.post(asking, {**visit, "day": TOMORROW}, nobody), 422, None, "day")
-    refused(
-        await shop.post(asking, {**visit, "day": (week - timedelta(days=14)).isoformat()}, nobody), 422, None, "day"
-    )
-    refused(
-        await shop.post(asking, {**visit, "day": (week + timedelta(days=210)).isoformat()}, nobody), 422, None, "day"
-    )
-    refused(await shop.post(asking, {**visit, "people": 6}, nobody), 422, None, "people")
-    refused(await shop.post(asking, {**visit, "phone": "123"}, nobody), 422, None, "phone")
-    refused(await shop.post(asking, {**visit, "name": "a\x00"}, nobody), 422, None, "name")
-    ok(await patched(shop, point, shop.officer, takes_bookings=False))
-    refused(await shop.post(asking, visit, nobody), 409, "not_bookable")
-    draft = await new_point(shop)
-    refused(await shop.post(f"{POINTS}/{draft['id']}/bookings", VISIT, nobody), 404)
-
-
-async def test_a_day_takes_so_many_requests_and_no_more_however_they_come(shop: Shop) -> None:
-    point = await published(shop)
-    asking = f"{POINTS}/{point}/bookings"
-    sent = await asyncio.gather(*(shop.post(asking, VISIT, {"accept": "*/*"}) for _ in range(OPEN_REQUESTS + 4)))
-    assert sorted(answer.status_code for answer in sent) == [201] * OPEN_REQUESTS + [409] * 4
-    refused(await shop.post(asking, VISIT, {"accept": "*/*"}), 409, "day_full")
-    free = {**VISIT, "day": (today() + timedelta(days=2)).isoformat()}
-    ok(await shop.post(asking, free, {"accept": "*/*"}), 201)
-
-
-async def test_the_clock_reopens_expires_and_forgets(shop: Shop) -> None:
-    point = await published(shop)
-    kept = ok(await shop.post(f"{POINTS}/{point}/bookings", VISIT, shop.resident), 201)["code"]
-    ok(await shop.post(f"{POINTS}/{point}/close", {"opens_again_on": TOMORROW}, shop.officer))
-    long_ago = today() - timedelta(days=31)
-    async with shop.running.tx() as tx:
-        await tx.execute(sa.update(TourismPoint).where(TourismPoint.id == point).values(opens_again_on=today()))
-        values = {"day": long_ago, "expires_at": now() - timedelta(hours=1)}
-        await tx.execute(sa.update(Booking).where(Booking.code == kept).values(**values))
-    assert ok(await shop.get(f"/tourism/bookings/{kept}"))["status"] == "expired", "at once, not when the clock comes"
-    listed = ok(await shop.get(f"{POINTS}/{point}/bookings", shop.officer))["items"][0]
-    answering = f"{POINTS}/{point}/bookings/{listed['id']}/answer"
-    refused(await shop.post(answering, {"accept": True}, shop.officer), 409, "booking_settled")
-
-    async def open_again() -> bool:
-        return bool(ok(await shop.get(f"{POINTS}/{point}"))["status"] == "published")
-
-    turning = asyncio.create_task(turn_points(shop.running.runner.runtime))
-    try:
-        await eventually(open_again)
-    finally:
-        turning.cancel()
-    assert (await told(shop, point))[-1].bookable
-    listed = ok(await shop.get(f"{POINTS}/{point}/bookings", shop.officer))["items"][0]
-    assert (listed["status"], listed["name"], listed["phone"]) == ("expired", "", "")
-
-
-async def test_a_person_who_is_erased_leaves_no_contact_behind(shop: Shop) -> None:
-    point = await published(shop)
-    visitor = {**shop.resident}
-    code = ok(await shop.post(f"{POINTS}/{point}/bookings", VISIT, visitor), 201)["code"]
-    async with shop.running.tx() as tx:
-        account = (await tx.execute(sa.select(Booking.account).where(Booking.code == code))).scalar_one()
-        assert account
-        await bookings.forget_account(tx, account)
-        row = (await tx.execute(sa.select(Booking).where(Booking.code == code))).scalar_one()
-        await tx.refresh(row)
-    assert (row.account, row.contact) == (None, None)
+async def test_a_point_goes_with_its_village(shop: Shop) -> None:
+    # The code of the one commune begins with that of the other: a path is more than its letters.
+    other = commune(f"{HOME.code}1", "Xã Đại Hợp")
+    moving = village(HOME, 9, "Thôn Mới")
+    await shop.running.enter_units(other, moving)
+    point = await published(shop, unit=moving.code)
+    gone = replace(moving, parent=other.code, path=f"{other.path}/{moving.code}")
+    await hear(shop, identity.UnitChanged(unit=unit_message(gone)), moving.code, 9)
+    lists = [ok(await shop.get(f"/tourism/points?unit={code}"))["items"] for code in (HOME.code, other.code)]
+    here, there = ([one["id"] for one in found] for found in lists)
+    assert point not in here
+    assert there == [point]
+    assert ok(await shop.get(f"{POINTS}/{point}"))["commune"] == other.code
+    refused(await patched(shop, point, shop.officer, name="Của ai?"), 403)
 
 
 async def test_a_picture_is_kept_without_where_it_was_taken(shop: Shop) -> None:
@@ -339,9 +217,17 @@ async def test_a_picture_is_kept_without_where_it_was_taken(shop: Shop) -> None:
     path = f"/ecommerce/api/v1{POINTS}/{point}/photo"
     files = {"photo": ("a.jpg", picture(), "image/jpeg")}
     shown = ok(await shop.client.post(path, files=files, headers=shop.officer))
-    seen = await shop.client.get(shown["photo_url"].removeprefix("http://127.0.0.1:8080"))
+    address = shown["photo_url"].removeprefix("http://127.0.0.1:8080")
+    seen = await shop.client.get(address)
     assert seen.headers["content-type"] == "image/jpeg"
     assert "immutable" in seen.headers["cache-control"]
+    known = {"if-none-match": seen.headers["etag"]}
+    again = await shop.client.get(f"/ecommerce/tourism/points/{point}/photo", headers=known)
+    assert (again.status_code, again.headers["cache-control"]) == (304, "private, no-cache")
+    ok(await shop.post(f"{POINTS}/{point}/take-back", None, shop.officer))
+    draft = await shop.client.get(address, headers=shop.officer)
+    assert draft.headers["cache-control"] == "private, no-cache"
+    assert (await shop.client.get(address)).status_code == 404
     wrong = {"photo": ("a.jpg", b"no picture", "image/jpeg")}
     refused(await shop.client.post(path, files=wrong, headers=shop.officer), 415, "photo_unreadable")
     assert ok(await shop.client.delete(path, headers=shop.officer))["photo_url"] is None

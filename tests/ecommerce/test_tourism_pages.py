@@ -109,6 +109,48 @@ async def test_a_producer_enters_and_changes_its_own_point(shop: Shop) -> None:
     assert "Homestay" not in await rival.get("/ecommerce/tourism/manage")
 
 
+async def test_what_waits_comes_first_however_much_was_answered_since(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ecommerce.tourism.desk.PAGE", 1)
+    point = await published(shop, name="Bến đò")
+    public = f"/ecommerce/tourism/points/{point}"
+    reader, officer = browser(shop), browser(shop, ("officer", HOME.path))
+    visit = {"day": COMING, "phone": "0912 345 678"}
+    await reader.post(f"{public}/bookings", people="4", name="Người Đến Trước", **visit)
+    place = await reader.post(f"{public}/bookings", people="7", name="Người Đến Sau", **visit)
+    page = await officer.get(f"{public}/manage")
+    assert page.index("Người Đến Trước") < page.index("Người Đến Sau")
+    answers = re.findall(rf"{public}/bookings/[0-9a-f-]+/answer", page)
+    assert await officer.post(answers[1], accept="1") == f"{public}/manage"
+    page = await officer.get(f"{public}/manage")
+    assert "1 yêu cầu chờ trả lời" in page
+    assert page.index("Người Đến Trước") < page.index("Người Đến Sau")
+    assert "Ngày này đã nhận 7 người" in page, "before the next yes"
+    assert 'href="tel:0912345678">0912&nbsp;345&nbsp;678<' in page
+    page = await officer.post(answers[1], 422, accept="0")
+    assert "<details open>" in page, "what is wrong is not folded away"
+    assert 'value="Nhà có việc"' in await officer.post(answers[1], 409, accept="1", words="Nhà có việc")
+    assert await officer.post(answers[1], accept="0", words="Nhà có việc") == f"{public}/manage"
+    assert "không nhận được ngày" in await reader.get(place)
+    assert f'href="{public}"' in await reader.get(place)
+
+
+async def test_nobody_is_led_to_a_page_that_refuses_them(shop: Shop) -> None:
+    point = await published(shop, name="Chùa Làng")
+    viewer, reader = browser(shop, ("viewer", "30/298")), browser(shop)
+    listed = await viewer.get(f"/ecommerce/tourism/manage?unit={HOME.code}")
+    assert f'href="/ecommerce/tourism/points/{point}"' in listed
+    assert f"{point}/manage" not in listed
+    nothing = await reader.get(f"/ecommerce/tourism?unit={FOREIGN.code}")
+    assert "Chưa có điểm du lịch nào ở đây" in nothing
+    assert "/tourism/manage" not in nothing
+    narrowed = await reader.get(f"/ecommerce/tourism?unit={HOME.code}&q=khong-co-dau")
+    assert "Không có điểm nào hợp" in narrowed
+    assert "Chưa có điểm du lịch nào ở đây" not in narrowed
+    assert "/bookings#dat-cho" in await reader.get(f"/ecommerce/tourism/points/{point}")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(shop: Shop) -> AsyncIterator[str]:
     """The service on a port of its own."""

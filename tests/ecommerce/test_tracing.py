@@ -5,17 +5,35 @@ from __future__ import annotations
 import asyncio
 import uuid
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from chassis.auth import Grant, Principal
+from chassis.db import now
+from services.ecommerce.commands import change_producer
+from services.ecommerce.tracing import commands, queries
 from services.ecommerce.tracing.commands import relocate
+from services.ecommerce.tracing.diaries import EntryFields, write_entry
 from services.ecommerce.tracing.epcis import gtin_of
-from services.ecommerce.tracing.model import TRANSITIONS, LotStatus, Step, StepNotPossible, after
-from tests.ecommerce.conftest import BASE, DUNG, FAR, FOREIGN, HOME, Shop, ok, refused
+from services.ecommerce.tracing.model import (
+    TRANSITIONS,
+    DiaryEntry,
+    Lot,
+    LotStatus,
+    LotStep,
+    Plot,
+    Step,
+    StepNotPossible,
+    Work,
+    after,
+)
+from tests.ecommerce.conftest import AN, BASE, DUNG, FAR, FOREIGN, HOME, Shop, ok, refused
 from tests.ecommerce.tracing import HARVEST, SEASON, TODAY, at, day, farm
+from tests.support.running import bearer
+from tests.support.waiting import eventually
 
 
 async def test_from_the_diary_to_a_published_lot_and_what_is_told_of_it(shop: Shop) -> None:
@@ -33,6 +51,8 @@ async def test_from_the_diary_to_a_published_lot_and_what_is_told_of_it(shop: Sh
     told = (await here.told(code))[-1]
     assert (told.code, told.status, told.cooperative, told.traceable) == (code, "shipped", True, True)
     assert (told.diary_entries, told.households, told.year) == (2, 4, HARVEST.year)
+    assert told.product_id == here.product
+    assert told.HasField("published_at")
     assert (told.unit, told.commune, told.producer_id) == (lot["unit"], HOME.code, here.producer)
     seen = ok(await shop.get(f"/lots/{code.lower()}"))
     assert [step["kind"] for step in seen["steps"]] == ["harvest", "packing", "shipping"]
@@ -105,6 +125,49 @@ async def test_a_spray_and_a_harvest_at_once_leave_no_harvest_in_quiet_days(shop
         refused(await here.step(code), 409, "harvest_in_quiet_days")
 
 
+@pytest.mark.parametrize("meanwhile", ["spray", "kind"])
+async def test_what_is_being_written_is_told_by_a_publication_beside_it(shop: Shop, meanwhile: str) -> None:
+    """It waits for its plots and its producer: else it would tell of what holds no longer, unmended."""
+    here = await farm(shop)
+    ok(await here.write("sowing", SEASON), 201)
+    code = await here.lot()
+    ok(await here.step(code))
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    me = Principal("acc-producer", "", "person", (Grant("producer", HOME.code, HOME.path),))
+    late = EntryFields(HARVEST, Work.PESTICIDE, "Regent 800WG", quiet_days=10)
+    async with shop.running.tx() as tx:
+        if meanwhile == "spray":
+            await write_entry(tx, me, uuid.UUID(here.plot), late)
+        else:
+            await change_producer(tx, me, uuid.UUID(here.producer), kind="household")
+            await tx.flush()
+        published = asyncio.create_task(shop.post(f"/lots/{code}/publish"))
+
+        async def waiting() -> bool:
+            async with shop.running.tx() as watching:
+                return bool(await watching.scalar(sa.text(waits))) or published.done()
+
+        await eventually(waiting)
+    ok(await published)
+    assert [(lot.traceable, lot.cooperative) for lot in await here.told(code)] == [
+        (False, True) if meanwhile == "spray" else (True, False)
+    ]
+
+
+async def test_no_more_is_shipped_than_was_packed_and_nothing_before_it(shop: Shop) -> None:
+    here = await farm(shop)
+    code = await here.lot()
+    ok(await here.step(code, quantity=1000.125))
+    refused(await here.step(code, "shipping", at=at(HARVEST, 14)), 422, field="at")
+    body = refused(await here.step(code, "shipping", quantity=1000.126), 422, field="quantity")
+    assert "(1.000,125)" in body["errors"][0]["message"]
+    ok(await here.step(code, "shipping", at=at(HARVEST, 16), quantity=1000))
+    refused(await here.step(code, "closing"), 422, field="at")
+    ok(await here.step(code, "shipping", at=at(HARVEST, 16)))
+    closed = ok(await here.step(code, "closing", at=at(HARVEST, 16)))
+    assert [step["quantity"] for step in closed["steps"]][1:] == [1000.125, 1000, 0.125, 1000.125]
+
+
 async def test_steps_sent_twice_and_out_of_turn_are_refused(shop: Shop) -> None:
     here = await farm(shop)
     code = await here.lot()
@@ -121,6 +184,17 @@ async def test_steps_sent_twice_and_out_of_turn_are_refused(shop: Shop) -> None:
     refused(await here.step(code, "shipping", quantity=10), 409, "lot_step_repeated")
     ok(await shop.post(f"/lots/{code}/publish"))
     refused(await shop.post(f"/lots/{code}/publish"), 409, "lot_already_published")
+    step = {"kind": "shipping", "at": at(HARVEST, 16), "place": "Chợ Mũ"}
+    refused(await shop.post(f"/lots/{code}/steps", step, shop.rival), 403)
+
+
+async def test_a_recall_is_never_one_step_too_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "MAX_STEPS", 2)
+    here = await farm(shop)
+    code = await here.lot()
+    ok(await here.step(code))
+    refused(await here.step(code, "shipping"), 409, "too_many_lot_steps")
+    ok(await shop.post(f"/lots/{code}/recall", {"reason": "Mẫu thử vượt mức dư lượng."}))
 
 
 async def test_a_recall_warns_of_what_was_not_even_published_and_only_staff_lift_it(shop: Shop) -> None:
@@ -139,6 +213,7 @@ async def test_a_recall_warns_of_what_was_not_even_published_and_only_staff_lift
     refused(await shop.post(f"/lots/{code}/lift-recall", lift, shop.officer), 409, "lot_step_not_possible")
     seen = ok(await shop.get(f"/lots/{code}"))
     assert [step["kind"] for step in seen["steps"]] == ["harvest", "recall", "lifting"], "nothing is forgotten"
+    assert [step["by_staff"] for step in seen["steps"]] == [False, False, True]
     assert [lot.status for lot in await here.told(code)] == ["recalled", "open"]
     async with shop.running.tx() as tx:
         query = sa.text("SELECT action FROM audit WHERE target = :id ORDER BY id")
@@ -208,10 +283,14 @@ async def test_a_wrong_lot_is_refused_with_its_field(shop: Shop) -> None:
         ({"uom": "bushel"}, "uom"),
         ({"gtin": "8931234567890"}, "gtin"),
         ({"gtin": "không"}, "gtin"),
+        ({"quantity": "1.250,5"}, "quantity"),
     ]
     for changed, field in wrong:
         refused(await shop.post("/lots", here.lot_body(**changed)), 422, field=field)
     assert ok(await shop.get(f"/lots?producer={here.producer}", shop.producer))["items"] == []
+    # A program writes a quarter as it reads it from its own database; only people group by thousands with a point.
+    made = ok(await shop.get(f"/lots/{await here.lot(quantity='1.250')}", shop.producer))
+    assert made["quantity"] == 1.25
 
 
 async def test_plots_lie_in_the_producers_commune(shop: Shop) -> None:
@@ -231,6 +310,11 @@ async def test_who_sees_what_is_not_published(shop: Shop) -> None:
             found = [lot["code"] for lot in ok(await shop.get(f"/lots?{question}", who))["items"]]
             assert found == ([open_, hidden] if who in insiders else [open_])
     refused(await shop.get(f"/lots/{hidden}", shop.stranger), 404)
+    async with shop.running.tx() as tx:
+        assert await queries.lots(tx, path=HOME.path[:-1], everything=True, limit=1) == [], "a path is no prefix"
+    # What the head of a village finds in the list of the village opens, too; the producer is registered on the commune.
+    for village, status in ((DUNG, 200), (AN, 404)):
+        assert (await shop.get(f"/lots/{hidden}", bearer(("village_head", village.path)))).status_code == status
     first = ok(await shop.get(f"/lots?producer={here.producer}&limit=1", shop.officer))
     rest = ok(await shop.get(f"/lots?producer={here.producer}&limit=1&after={first['next']}", shop.officer))
     assert [first["items"][0]["code"], rest["items"][0]["code"], rest["next"]] == [open_, hidden, None]
@@ -245,6 +329,37 @@ async def test_staff_write_for_a_producer_with_a_trace(shop: Shop) -> None:
     async with shop.running.tx() as tx:
         query = sa.text("SELECT count(*) FROM audit WHERE target = :id AND action = 'diary.written'")
         assert await tx.scalar(query, {"id": written["id"]}) == 1
+
+
+def line(day_: date, work: Work = Work.WATERING, *, quiet_days: int = 0, struck: bool = False) -> DiaryEntry:
+    struck_at = now() if struck else None
+    return DiaryEntry(plot_id=PLOT.id, day=day_, work=work.value, quiet_days=quiet_days, struck_at=struck_at)
+
+
+PLOT = Plot(id=uuid.uuid4())
+BEFORE = SEASON - timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("entries", "counted", "traceable"),
+    [
+        ([line(SEASON)], 1, True),
+        ([line(HARVEST)], 1, True),
+        ([line(BEFORE)], 0, False),
+        ([line(HARVEST + timedelta(days=1))], 0, False),
+        ([line(SEASON, struck=True)], 0, False),
+        ([line(HARVEST, Work.HARVEST)], 1, False),
+        ([line(SEASON), line(BEFORE, Work.PESTICIDE, quiet_days=365)], 1, False),
+        ([line(SEASON), line(BEFORE, Work.PESTICIDE, quiet_days=365, struck=True)], 1, True),
+    ],
+)
+def test_a_lot_is_traceable_by_work_of_its_season(entries: list[DiaryEntry], counted: int, traceable: bool) -> None:
+    packing = LotStep(kind=Step.PACKING.value)
+    lot = Lot(season_from=SEASON, harvested_on=HARVEST, plots=[PLOT], steps=[packing])
+    standing = queries.standing_of(lot, entries)
+    assert (standing.counted, standing.traceable) == (counted, traceable)
+    lot.steps.clear()
+    assert not queries.standing_of(lot, entries).traceable
 
 
 def test_the_life_of_a_lot_is_the_table() -> None:

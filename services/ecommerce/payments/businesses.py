@@ -65,6 +65,8 @@ async def document(tx: AsyncSession, me: Principal, business_id: uuid.UUID, sinc
     business.require_running()
     if since > units.today():
         raise Invalid(field="online_since", message_="Ngày này chưa tới.")
+    if not evidence:
+        raise Invalid(field="evidence", message_="Cần ghi bằng chứng.")
     business.online_since, business.means, business.evidence = since, BusinessMeans.DOCUMENTED.value, evidence
     await tx.flush()
     await _done(tx, me, business, "business.documented")
@@ -90,6 +92,29 @@ async def end(tx: AsyncSession, me: Principal, business_id: uuid.UUID) -> Busine
     await tx.flush()
     await _done(tx, me, business, "business.ended")
     return business
+
+
+async def move(tx: AsyncSession, where: sa.ColumnElement[bool], to: units.Unit, **said: str) -> None:
+    """Businesses go along with their place and are told of anew; what two communes both listed is one from then on."""
+    moving = sa.select(Business).where(where, Business.path != to.path).order_by(Business.id).with_for_update()
+    for one in (await tx.execute(moving.execution_options(populate_existing=True))).scalars().all():
+        twin = sa.select(Business).where(
+            Business.commune == to.commune,
+            Business.registration == one.registration,
+            Business.ended_on.is_(None),
+            Business.id != one.id,
+        )
+        other = (await tx.execute(twin.with_for_update())).scalar_one_or_none() if one.ended_on is None else None
+        if other is not None:
+            # The one that is known to take online payment stays, else the one that was there.
+            lost = other if one.online_since and not other.online_since else one
+            lost.ended_on = units.today()
+            await tx.flush()
+            if lost is other:
+                await telling.business_changed(tx, other)
+        one.path, one.commune, one.unit = to.path, to.commune, said.get("unit", one.unit)
+        await tx.flush()
+        await telling.business_changed(tx, one)
 
 
 async def _done(tx: AsyncSession, me: Principal, business: Business, action: str) -> None:

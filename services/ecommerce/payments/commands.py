@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -16,12 +17,13 @@ from chassis import audit, units
 from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
 from chassis.errors import FieldError, Invalid, InvalidFields
-from services.ecommerce.payments import queries, telling
+from services.ecommerce.payments import businesses, queries, telling
 from services.ecommerce.payments.model import (
     CHARGE_MARK,
     Business,
     Charge,
     ChargeState,
+    CollectingYear,
     Household,
     Payee,
     PayeeNotActive,
@@ -29,6 +31,7 @@ from services.ecommerce.payments.model import (
     ServiceKind,
     new_code,
 )
+from services.ecommerce.queries import unit_names
 
 
 @dataclass(frozen=True)
@@ -121,24 +124,33 @@ async def matched(
     tx: AsyncSession, payee: Payee, period: str, wanted: Sequence[Wanted]
 ) -> tuple[list[Household], list[FieldError]]:
     """The household of each row, and what is wrong with which (field `charges.<row from 0>.…`)."""
-    at = {(one.unit, one.number): one for one in await queries.households(tx, payee.commune)}
+    at = _as_listed(await queries.households(tx, payee.commune))
+    names = await unit_names(tx, {one.village for one in wanted})
     query = sa.select(Charge.household_id).where(
         Charge.payee_id == payee.id, Charge.period == period, Charge.state != ChargeState.CANCELLED.value
     )
     charged = set((await tx.execute(query)).scalars())
     found, faults = [], []
-    for row, one in enumerate(wanted):
-        household = at.get((one.village, one.number))
+    for row, asked in enumerate(wanted):
+        household = at.get((asked.village, asked.number))
         place = f"charges.{row}.household"
         if household is None:
-            faults.append(FieldError(place, "Không có hộ số {number} ở thôn {village} trong sổ hộ của xã.",
-                                     {"number": one.number, "village": one.village}))  # fmt: skip
+            said = {"number": asked.number, "village": names.get(asked.village, asked.village)}
+            faults.append(FieldError(place, "Không có hộ số {number} ở {village} trong sổ hộ của xã.", said))
         elif household.id in charged:
             faults.append(FieldError(place, "Hộ này đã có khoản thu của tháng này."))
         else:
             charged.add(household.id)
             found.append(household)
     return found, faults
+
+
+def _as_listed(living: Sequence[Household]) -> dict[tuple[str, str], Household]:
+    """Households by village and number, and by what an office program makes of a number: 12 of 012."""
+    short = [((one.unit, one.number.lstrip("0")), one) for one in living]
+    meant = Counter(key for key, _one in short)
+    # Where it could be either of two households, it is neither.
+    return {key: one for key, one in short if meant[key] == 1} | {(one.unit, one.number): one for one in living}
 
 
 async def pay_cash(tx: AsyncSession, me: Principal, charge_id: uuid.UUID) -> Charge:
@@ -187,26 +199,29 @@ async def keep_household(tx: AsyncSession, told: Told) -> None:
 
 async def relocate(tx: AsyncSession, unit: units.Unit) -> None:
     """A unit moved: what is registered on it lies on its new path, and its households are told of anew."""
-    for table in (Payee, Business):
-        await tx.execute(_moving(table, table.unit == unit.code, unit))
+    await tx.execute(_moving(Payee, Payee.unit == unit.code, unit))
+    await businesses.move(tx, Business.unit == unit.code, unit)
     moved = _moving(Household, Household.unit == unit.code, unit).returning(Household.id)
     households = list((await tx.execute(moved)).scalars())
     year = telling.year_of(now())
     told = sa.select(PaymentTold.household_id).where(PaymentTold.household_id.in_(households), PaymentTold.year == year)
-    if households and (await tx.execute(told.limit(1))).first() is not None:
+    if not households:
+        return
+    if (await tx.execute(told.limit(1))).first() is not None:
         await telling.begin_year(tx, unit.commune, year)
-        await telling.tell(tx, households, year)
+    elif await tx.get(CollectingYear, (unit.commune, year)) is None:
+        return
+    await telling.tell(tx, households, year)
 
 
 async def follow(tx: AsyncSession, predecessor: units.Unit, successor: units.Unit) -> None:
     """A commune went over as a whole: its payees, and businesses listed on it, are the successor's."""
-    for table in (Payee, Business):
-        whole = sa.and_(table.unit == predecessor.code, table.path == predecessor.path)
-        await tx.execute(_moving(table, whole, successor).values(unit=successor.code))
+    whole = sa.and_(Payee.unit == predecessor.code, Payee.path == predecessor.path)
+    await tx.execute(_moving(Payee, whole, successor).values(unit=successor.code))
+    listed = sa.and_(Business.unit == predecessor.code, Business.path == predecessor.path)
+    await businesses.move(tx, listed, successor, unit=successor.code)
 
 
-def _moving(
-    table: type[Payee] | type[Household] | type[Business], where: sa.ColumnElement[bool], to: units.Unit
-) -> sa.Update:
+def _moving(table: type[Payee] | type[Household], where: sa.ColumnElement[bool], to: units.Unit) -> sa.Update:
     moved = sa.update(table).where(where, table.path != to.path).values(path=to.path, commune=to.commune)
     return moved.execution_options(synchronize_session=False)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
@@ -15,8 +14,9 @@ from chassis.errors import DomainError
 from chassis.pages import FormResult
 from chassis.web import Me, Page, PageRouter, Tx
 from services.ecommerce.payments import commands, queries, settling, tables, views
-from services.ecommerce.payments.forms import FileForm, StatementForm, page_url
+from services.ecommerce.payments.forms import FileForm, Period, StatementForm
 from services.ecommerce.payments.model import Payee
+from services.ecommerce.payments.schemas import page_url
 from services.ecommerce.payments.tables import Fault
 from services.ecommerce.payments.views import Id
 from services.ecommerce.queries import unit_names
@@ -42,7 +42,7 @@ async def take_charges(page: Page, tx: Tx, me: Me, id: Id) -> Response:
         text = value.text or await _chosen(form)
         read = tables.charges_of(text)
         _found, wrong = await commands.matched(tx, payee, value.period, read.rows)
-        faults = read.faults + [_fault(page, read.lines, one) for one in wrong]
+        faults = sorted(read.faults + [_fault(page, read.lines, one) for one in wrong], key=lambda one: one.line)
         if value.text and not faults:
             await commands.issue(tx, me, id, value.period, value.due_on, read.rows)
             return page.redirect(
@@ -77,15 +77,12 @@ async def take_statement(page: Page, tx: Tx, me: Me, id: Id) -> Response:
             return page.redirect(f"/ecommerce/payments/payees/{id}", flash="Đã đối soát sao kê.")
     except DomainError as error:
         return await _file_page(page, tx, me, payee, "statement", form, page.errors_of(error), page.status_of(error))
-    codes = {settling.code_in(row.description) for row in read.rows}
-    named = await settling.charges_named(tx, codes - {""})
-    ours = {code for code, charge in named.items() if charge.payee_id == payee.id}
     return await _preview(
         page, tx, me, payee, "statement", read.faults, text,
         count=len(read.rows),
         total=sum(row.amount for row in read.rows),
         before=len(await settling.known(tx, payee, read.rows)),
-        unknown=sum(settling.code_in(row.description) not in ours for row in read.rows),
+        unknown=await settling.unclear(tx, me, payee, read.rows),
     )  # fmt: skip
 
 
@@ -171,7 +168,7 @@ async def template(tx: Tx, me: Me, id: Id) -> Response:
 
 
 @files.get("/payments/payees/{id}/charges.csv")
-async def export(page: Page, tx: Tx, me: Me, id: Id, period: Annotated[str, Query(max_length=7)] = "") -> Response:
+async def export(page: Page, tx: Tx, me: Me, id: Id, period: Period | None = None) -> Response:
     """The charges of a month with their states and the link of each household."""
     payee = await queries.payee(tx, me, id)
     period = period or views.present_period(units.today())

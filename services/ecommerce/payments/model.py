@@ -64,6 +64,8 @@ class NoticeState(StrEnum):
 
 COUNTED = (NoticeState.SETTLED, NoticeState.LATE, NoticeState.OVER, NoticeState.SHORT)
 """Notices whose money was counted towards their charge; that of the others waits to be given back."""
+PLACEABLE = (NoticeState.UNKNOWN, NoticeState.DOUBLE, NoticeState.CANCELLED)
+"""Notices whose money staff may count towards an open charge instead of giving it back."""
 
 
 class BusinessMeans(StrEnum):
@@ -89,6 +91,12 @@ class AlreadyRefunded(DomainError):
     code = "already_refunded"
     kind = Kind.CONFLICT
     message = "Khoản tiền này đã được ghi hoàn trả."
+
+
+class NoticePlaced(DomainError):
+    code = "notice_placed"
+    kind = Kind.CONFLICT
+    message = "Khoản tiền này vừa được ghi vào một khoản thu, hoặc đã hoàn trả; hãy mở lại trang."
 
 
 class ChargeNotOpen(DomainError):
@@ -187,6 +195,11 @@ class Charge(Base):
     def remaining(self) -> int:
         """What is still to be paid, in đồng."""
         return max(self.amount - self.received, 0) if self.state == ChargeState.OPEN else 0
+
+    @property
+    def surplus(self) -> int:
+        """What it received more than it asks for, in đồng; 0 where cash paid the rest."""
+        return max(self.received - self.amount, 0)
 
     def receive(self, amount: int, at: datetime) -> NoticeState:
         """Count money that the bank received at `at` towards it; says what the notice of it is."""

@@ -59,11 +59,11 @@ class _Wrong(Exception):
 
 
 def text_of(raw: bytes) -> str:
-    """The text of an uploaded file, in NFC; raises Invalid on field `file`."""
+    """The text of an uploaded file; raises Invalid on field `file`."""
     if len(raw) > MAX_BYTES:
         raise Invalid(field="file", message_="Tệp lớn hơn 512 KB.")
     try:
-        return unicodedata.normalize("NFC", raw.decode("utf-8-sig"))
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Invalid(field="file", message_="Tệp không phải CSV mã UTF-8. Hãy lưu lại bằng “CSV UTF-8”.") from None
 
@@ -119,9 +119,9 @@ def _read(text: str, heads: tuple[str, ...], read: Callable[[dict[str, str]], T 
 
 
 def _rows(text: str, heads: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    first = text.lstrip("\ufeff").split("\n", 1)[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), delimiter=delimiter)
+    text = unicodedata.normalize("NFC", text.lstrip("\ufeff"))
+    delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         named = [re.sub(r"[\s-]+", "_", fold(cell.strip())) for cell in next(reader, [])]
         missing = [head for head in heads if head not in named]

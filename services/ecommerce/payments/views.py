@@ -38,11 +38,11 @@ NOTICES = {
     NoticeState.OVER: "trả thừa",
     NoticeState.SHORT: "trả thiếu",
     NoticeState.DOUBLE: "trả hai lần",
-    NoticeState.CANCELLED: "trả cho khoản đã hủy",
-    NoticeState.UNKNOWN: "không rõ trả cho khoản nào",
+    NoticeState.CANCELLED: "khoản thu đã hủy",
+    NoticeState.UNKNOWN: "chưa rõ khoản nào",
     NoticeState.TEST: "tiền thử của cơ sở kinh doanh",
 }
-BUSINESS_MEANS = {BusinessMeans.VIETQR: "VietQR, đã nhận tiền thử", BusinessMeans.DOCUMENTED: "cán bộ ghi nhận"}
+BUSINESS_MEANS = {BusinessMeans.VIETQR: "VietQR, đã thử", BusinessMeans.DOCUMENTED: "cán bộ ghi nhận"}
 
 AskedUnit = Annotated[str | None, Query(max_length=40)]
 

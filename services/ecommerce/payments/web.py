@@ -1,4 +1,4 @@
-"""Owns the pages of staff who collect: payees, the charges of a month, one charge, and money to be given back."""
+"""Owns the pages of staff who collect: payees, the charges of a month, and one charge."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from starlette.responses import Response
 
 from chassis import units
 from chassis.auth import STAFF, Principal
-from chassis.errors import DomainError, Forbidden
+from chassis.errors import DomainError
 from chassis.pages import FormResult
 from chassis.paging import After, page_of
 from chassis.web import Me, Page, PageRouter, Tx
 from services.ecommerce.forms import NoForm
-from services.ecommerce.payments import commands, queries, settling, views
+from services.ecommerce.payments import commands, queries, views
 from services.ecommerce.payments.charge_cursor import charge_key, charge_position
-from services.ecommerce.payments.forms import ActiveForm, ChargeForm, PayeeEdit, PayeeForm, RefundForm, page_url
-from services.ecommerce.payments.model import BankNotice, ChargeState, Payee
+from services.ecommerce.payments.forms import ActiveForm, ChargeForm, PayeeEdit, PayeeForm
+from services.ecommerce.payments.model import ChargeState, Payee
+from services.ecommerce.payments.schemas import page_url
 from services.ecommerce.payments.views import AskedUnit, Id
 from services.ecommerce.queries import unit_names
 
@@ -39,6 +40,7 @@ async def desk(page: Page, tx: Tx, me: Me, unit: AskedUnit = None) -> Response:
         title=page._("Thu phí"),
         unit=here,
         rows=rows,
+        names=await unit_names(tx, {one.unit for one, _tally in rows}),
         period=period,
         year=today.year,
         reach=await queries.reach(tx, here, today.year),
@@ -250,50 +252,6 @@ async def cancel(page: Page, tx: Tx, me: Me, id: Id) -> Response:
     await page.form(NoForm)
     await commands.cancel(tx, me, id)
     return page.redirect(f"/ecommerce/payments/charges/{id}", flash="Đã hủy khoản thu.")
-
-
-@collecting.get("/payments/notices/{id}")
-async def notice(page: Page, tx: Tx, me: Me, id: Id) -> Response:
-    return await _notice_page(page, tx, me, await queries.notice(tx, me, id), FormResult(None), {})
-
-
-@collecting.post("/payments/notices/{id}/refund")
-async def refund(page: Page, tx: Tx, me: Me, id: Id) -> Response:
-    shown = await queries.notice(tx, me, id, change=True)
-    form = await page.form(RefundForm)
-    if form.value is None:
-        return await _notice_page(page, tx, me, shown, form, form.errors)
-    try:
-        await settling.refund(tx, me, id, form.value.amount, form.value.reason)
-    except DomainError as error:
-        return await _notice_page(page, tx, me, shown, form, page.errors_of(error), page.status_of(error))
-    return page.redirect(f"/ecommerce/payments/notices/{id}", flash="Đã ghi hoàn trả.")
-
-
-async def _notice_page(
-    page: Page,
-    tx: AsyncSession,
-    me: Principal,
-    shown: BankNotice,
-    form: FormResult[RefundForm],
-    errors: dict[str, str],
-    status: int = 200,
-) -> Response:
-    if shown.payee_id is None:
-        raise Forbidden()
-    payee = await queries.payee(tx, me, shown.payee_id)
-    return page.render(
-        "payments/notice.html",
-        title=page._("Tiền đã nhận"),
-        status=status,
-        errors=errors,
-        typed={"amount": shown.amount, **form.typed},
-        notice=shown,
-        payee=payee,
-        may_change=me.may(STAFF, payee.path),
-        back_href=_href(payee),
-        **await views.shell(page, tx, me, "payments", payee.unit),
-    )
 
 
 def _href(payee: Payee) -> str:

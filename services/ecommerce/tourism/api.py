@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import Query, Request, UploadFile
@@ -69,7 +70,7 @@ async def list_points(
             raise Unauthenticated()
         if here is not None and not me.may(VIEWERS, here.path):
             raise Forbidden()
-        own = wanted if here else queries.PointFilter(**{**vars(wanted), "account": me.subject})
+        own = wanted if here else replace(wanted, account=me.subject)
         page = page_of(await queries.points(tx, own, limit, id_position(after)), limit, id_key)
     return shapes.PointList(items=[_out(request, point) for point in page.items], next=page.next)
 
@@ -138,10 +139,7 @@ async def set_photo(request: Request, tx: Tx, me: Me, point_id: uuid.UUID, photo
     """Replace the picture by a JPEG, PNG or WebP; only its pixels are kept."""
     # Rights are checked before the work of decoding.
     await access.changeable(tx, me, point_id)
-    settings = _settings(request)
-    picture = await pictures.cleaned(
-        await photo.read(), max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side
-    )
+    picture = await pictures.cleaned(photo, _settings(request))
     return _out(request, await commands.set_photo(tx, me, point_id, picture))
 
 
@@ -187,7 +185,7 @@ async def list_bookings(
 async def answer(
     request: Request, tx: Tx, me: Me, point_id: uuid.UUID, booking_id: uuid.UUID, body: shapes.AnswerForm
 ) -> shapes.RequestOut:
-    """Accept or decline; a no needs `words`. What was answered, or has expired, stays as it is.
+    """Accept or decline; a no needs `words`. A yes may be called off until the day is over; all else stays as it is.
 
     Staff may answer for a producer, but who asked is told to the producer alone where it has an account.
     """

@@ -171,6 +171,17 @@ async def relocate(tx: AsyncSession, unit: units.Unit) -> None:
     await tx.execute(moved.values(path=unit.path, commune=unit.commune).execution_options(synchronize_session=False))
 
 
+async def forget_account(tx: AsyncSession, account: str) -> None:
+    """A producer is erased: the number that they answered leaves the pages of their points, which stay.
+
+    To be called before the producer loses the account.
+    """
+    theirs = sa.select(Producer.id).where(Producer.account == account)
+    erased = sa.update(TourismPoint).where(TourismPoint.producer_id.in_(theirs), TourismPoint.phone != "")
+    values = {"phone": "", "version": TourismPoint.version + 1}
+    await tx.execute(erased.values(values).execution_options(synchronize_session=False))
+
+
 async def audited(tx: AsyncSession, me: Principal, point: TourismPoint, action: str, **detail: object) -> None:
     """Staff leave a trace; a producer's work on its own point needs none."""
     if not access.owns(me, point):

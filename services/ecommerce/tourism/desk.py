@@ -23,7 +23,6 @@ from services.ecommerce import pictures
 from services.ecommerce import queries as catalogue
 from services.ecommerce.contacts import cipher_for
 from services.ecommerce.cursors import id_key, id_position
-from services.ecommerce.settings import Settings
 from services.ecommerce.tourism import access, bookings, commands, queries, views
 from services.ecommerce.tourism.model import BookingStatus, PointChangedMeanwhile, TourismPoint
 from services.ecommerce.tourism.shapes import FIELDS, AnswerForm, Closing, PointEdit
@@ -68,6 +67,7 @@ async def managed(
         unit=here,
         points=found.items,
         waiting=await queries.waiting(tx, [point.id for point in found.items], now()),
+        mine={point.id for point in found.items if access.may_change(me, point)},
         names=await catalogue.unit_names(tx, (point.unit for point in found.items)),
         new_href=_new_href(me, here),
         next_href=base + urlencode({"after": found.next}) if found.next else None,
@@ -122,7 +122,8 @@ async def add_point(page: Page, tx: Tx, me: Me, unit: Annotated[str | None, Quer
         return await _form(page, tx, me, choices, form, form.errors)
     try:
         point = await commands.add_point(tx, me, form.value.producer_id, form.value.fields())
-        await _keep_photo(page, tx, me, point.id, form)
+        if picture := await pictures.chosen(form, page.renderer.settings):
+            await commands.set_photo(tx, me, point.id, picture)
     except DomainError as error:
         return await _form(page, tx, me, choices, form, page.errors_of(error), page.status_of(error))
     return page.redirect(desk_href(point.id), flash="Đã lưu bản nháp. Xem lại rồi đăng lên.")
@@ -147,7 +148,8 @@ async def change_point(page: Page, tx: Tx, me: Me, point_id: PointId) -> Respons
         return await _form(page, tx, me, choices, form, form.errors, point=point)
     try:
         await commands.change_point(tx, me, point_id, form.value.fields(), form.value.version)
-        await _keep_photo(page, tx, me, point_id, form)
+        if picture := await pictures.chosen(form, page.renderer.settings):
+            await commands.set_photo(tx, me, point_id, picture)
     except DomainError as error:
         if isinstance(error, PointChangedMeanwhile):
             # What was typed stays; sent once more, it replaces the version the person has now been told of.
@@ -207,13 +209,17 @@ async def _desk(
     cipher = cipher_for(page.renderer.settings.secret.get_secret_value())
     reads = access.may_read_visitors(me, point)
     found = page_of(await bookings.of_point(tx, point.id, PAGE, id_position(after)), PAGE, id_key)
+    waiting = await bookings.waiting(tx, point.id, at)
+    # What waits comes first, however much was answered since.
+    over = [one for one in found.items if one.standing(at) is not BookingStatus.REQUESTED]
     rows = [
         {
             "booking": one,
             "standing": one.standing(at).value,
             "visitor": cipher.open(one.contact, str(one.id)) if reads else {},
+            "closed_then": one.stands(at) and not point.opens_on(one.day),
         }
-        for one in found.items
+        for one in ([] if after else waiting) + over
     ]
     here = await units.find(tx, point.unit)
     owner = access.owns(me, point)
@@ -227,7 +233,8 @@ async def _desk(
         unit=here,
         rows=rows,
         reads_visitors=reads,
-        waiting=sum(row["standing"] == BookingStatus.REQUESTED for row in rows),
+        waiting=len(waiting),
+        accepted=await bookings.accepted(tx, point.id),
         next_href=f"{desk_href(point.id)}?{urlencode({'after': found.next})}" if found.next else None,
         first_href=desk_href(point.id) if after else None,
         back_href="/ecommerce/tourism/manage" + ("" if owner else f"?unit={point.commune}"),
@@ -264,24 +271,15 @@ async def close(page: Page, tx: Tx, me: Me, point_id: PointId) -> Response:
 async def answer(page: Page, tx: Tx, me: Me, point_id: PointId, booking_id: BookingId) -> Response:
     point = await access.changeable(tx, me, point_id)
     form = await page.form(AnswerForm)
-    if form.value is None:
-        return await _desk(page, tx, me, point, form.typed, form.errors)
-    try:
-        await bookings.answer(tx, me, point_id, booking_id, form.value.accept, form.value.words)
-    except DomainError as error:
-        errors = {f"words-{booking_id}" if name == "words" else name: m for name, m in page.errors_of(error).items()}
-        return await _desk(page, tx, me, point, {}, errors, page.status_of(error))
+    errors, status = form.errors, 200
+    if form.value is not None:
+        try:
+            await bookings.answer(tx, me, point_id, booking_id, form.value.accept, form.value.words)
+        except DomainError as error:
+            errors, status = page.errors_of(error), page.status_of(error)
+    if errors:
+        # Each request on the page has a field for words of its own.
+        own = f"words-{booking_id}"
+        named = {own if name in ("words", "accept") else name: message for name, message in errors.items()}
+        return await _desk(page, tx, me, point, {own: form.typed.get("words", "")}, named, status)
     return page.redirect(desk_href(point_id), flash="Đã trả lời. Khách thấy câu trả lời bằng mã của mình.")
-
-
-async def _keep_photo(
-    page: Page, tx: AsyncSession, me: Principal, point_id: uuid.UUID, form: FormResult[PointEdit]
-) -> None:
-    """Store the picture of a form, where one was chosen; raises the named refusals on field `photo`."""
-    chosen = form.files.get("photo")
-    settings = page.renderer.settings
-    if not chosen or not isinstance(settings, Settings):
-        return
-    raw = await chosen[0].read()
-    picture = await pictures.cleaned(raw, max_bytes=settings.photo_max_bytes, max_side=settings.photo_max_side)
-    await commands.set_photo(tx, me, point_id, picture)

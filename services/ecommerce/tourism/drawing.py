@@ -1,4 +1,4 @@
-"""Owns the map of tourism points: places as dots true to scale, drawn here, without tiles of anybody else."""
+"""Owns the map of tourism points: dots true to scale, apart where one would lie on another, without foreign tiles."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ WIDTH = 400.0
 """Units of the drawing from west to east: about the pixels of a phone, so that a dot is a thumb wide."""
 EDGE = 28.0
 LOWEST, HIGHEST = 160.0, 400.0
+RADIUS = 15.0
+APART = 31.0
+RINGS = 14
+"""Rings around a place, `APART` from one to the next, on which a dot may lie whose own place is taken."""
 METRES_A_DEGREE = 111_320.0
 LEAST_METRES = 400.0
 """A map never shows less than this: the coordinates of a lone point are no better than some metres."""
@@ -33,6 +37,7 @@ class Map:
     height: float
     bar: float
     bar_metres: int
+    radius: float = RADIUS
 
 
 def draw(points: Sequence[TourismPoint]) -> Map | None:
@@ -52,8 +57,30 @@ def draw(points: Sequence[TourismPoint]) -> Map | None:
         return round(x, 1), round(height / 2 - (lat - (south + north) / 2) * METRES_A_DEGREE * scale, 1)
 
     metres = _round_length(WIDTH / 4 / scale)
-    dots = [Dot(point, number, *place(lon, lat)) for number, point, lon, lat in placed]
+    dots: list[Dot] = []
+    for number, point, lon, lat in placed:
+        dots.append(Dot(point, number, *_apart(*place(lon, lat), height, dots)))
     return Map(dots, round(height, 1), round(metres * scale, 1), metres)
+
+
+def _apart(x: float, y: float, height: float, dots: Sequence[Dot]) -> tuple[float, float]:
+    """The free place nearest to x and y: a dot below another one is neither seen nor tapped."""
+    near = [(x, y)]
+    near += [
+        (
+            x + ring * APART * math.cos(turn * math.tau / (6 * ring)),
+            y + ring * APART * math.sin(turn * math.tau / (6 * ring)),
+        )
+        for ring in range(1, RINGS)
+        for turn in range(6 * ring)
+    ]
+    free = (
+        (round(east, 1), round(south, 1))
+        for east, south in near
+        if RADIUS <= east <= WIDTH - RADIUS and RADIUS <= south <= height - RADIUS
+        if all(math.dist((east, south), (dot.x, dot.y)) >= 2 * RADIUS for dot in dots)
+    )
+    return next(free, (x, y))
 
 
 def _round_length(most: float) -> int:

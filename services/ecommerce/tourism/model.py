@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from chassis.db import UtcDateTime, new_id
 from chassis.errors import DomainError, Kind
-from chassis.units import VIETNAM
+from chassis.units import VIETNAM, today
 from services.ecommerce.model import Base, Producer
 
 MAX_GROUP = 500
@@ -23,9 +23,9 @@ REQUESTS_A_DAY = 60
 """Most bookings that one point takes in within 24 hours: past that somebody is playing with the form."""
 AHEAD = timedelta(days=180)
 ANSWER_WITHIN = timedelta(hours=72)
-"""A request nobody answered by then has expired; also at the end of the day that was asked for."""
+"""A request nobody answered by then has expired; also when the place closes on the day that was asked for."""
 CONTACT_KEPT = timedelta(days=30)
-"""How long after the day the visitor's name and telephone are kept."""
+"""How long what visitors and hosts wrote to each other is kept: after the day, or after a request came to nothing."""
 CLOSED_AT_MOST = timedelta(days=366)
 
 
@@ -141,6 +141,12 @@ class TourismPoint(Base):
         """Whether it is open at some time of the day."""
         return day.isoweekday() in self.open_days and (self.opens_again_on is None or day >= self.opens_again_on)
 
+    def ends_on(self, day: date) -> datetime:
+        """The instant at which a day is over for visitors: when it closes, else midnight."""
+        if self.closes is None:
+            return midnight(day + timedelta(days=1))
+        return datetime.combine(day, self.closes, VIETNAM).astimezone(UTC)
+
     def is_open(self, at: datetime) -> bool:
         """Whether a visitor who comes at `at` finds it open."""
         local = at.astimezone(VIETNAM)
@@ -189,6 +195,14 @@ class Booking(Base):
         if self.status == BookingStatus.REQUESTED and self.expires_at <= at:
             return BookingStatus.EXPIRED
         return BookingStatus(self.status)
+
+    def may_be_called_off(self) -> bool:
+        """Whether a yes may still become a no: the day is not over."""
+        return self.status == BookingStatus.ACCEPTED and self.day >= today()
+
+    def stands(self, at: datetime) -> bool:
+        """Whether somebody still means to come."""
+        return self.may_be_called_off() or self.standing(at) is BookingStatus.REQUESTED
 
 
 class PointPhoto(Base):

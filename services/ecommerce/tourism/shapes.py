@@ -180,44 +180,44 @@ class PointList(BaseModel):
     next: str | None
 
 
-class BookingOut(BaseModel):
+class Asked(BaseModel):
+    """What both sides see of a request to come."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    point_id: uuid.UUID
+    day: date
+    people: int
+    status: BookingStatus
+    answer: str
+    created_at: datetime
+    expires_at: datetime
+    answered_at: datetime | None
+
+
+class BookingOut(Asked):
     """What a visitor sees by the code: no name and no telephone number."""
 
     code: str
-    point_id: uuid.UUID
-    day: date
-    people: int
-    status: BookingStatus
-    answer: str
-    created_at: datetime
-    expires_at: datetime
-    answered_at: datetime | None
 
     @classmethod
     def of(cls, booking: Booking, at: datetime) -> BookingOut:
-        return cls(**_booking(booking, at), code=booking.code)
+        return cls.model_validate(booking).model_copy(update={"status": booking.standing(at)})
 
 
-class RequestOut(BaseModel):
+class RequestOut(Asked):
     """What whoever runs the point sees; the code is the visitor's alone."""
 
     id: uuid.UUID
-    point_id: uuid.UUID
-    day: date
-    people: int
-    status: BookingStatus
-    answer: str
-    created_at: datetime
-    expires_at: datetime
-    answered_at: datetime | None
     name: str = Field(description="Empty for who may not read it, and once it was forgotten, some weeks after the day.")
     phone: str
     words: str
 
     @classmethod
     def opened(cls, booking: Booking, contact: dict[str, str], at: datetime) -> RequestOut:
+        asked = Asked.model_validate(booking).model_copy(update={"status": booking.standing(at)})
         said: dict[str, Any] = {name: contact.get(name, "") for name in ("name", "phone", "words")}
-        return cls(**_booking(booking, at), id=booking.id, **said)
+        return cls(**asked.model_dump(), id=booking.id, **said)
 
 
 class RequestList(BaseModel):
@@ -255,8 +255,3 @@ def page_url(point: TourismPoint, public_url: str) -> str:
 def photo_url(point: TourismPoint, public_url: str) -> str | None:
     """The address of the picture; the digest in it lets a browser keep one picture for good and see the next one."""
     return None if point.photo is None else f"{page_url(point, public_url)}/photo?v={point.photo[:16]}"
-
-
-def _booking(booking: Booking, at: datetime) -> dict[str, Any]:
-    shared = ("point_id", "day", "people", "answer", "created_at", "expires_at", "answered_at")
-    return {**{name: getattr(booking, name) for name in shared}, "status": booking.standing(at)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import groupby
 from typing import Annotated, Any
 
 from fastapi import Depends
 
 from chassis import i18n, units
-from chassis.errors import NotFound
 from chassis.web import Page
 from services.ecommerce import views
 from services.ecommerce.tourism import shapes
@@ -41,21 +41,15 @@ ANSWER_MARKS = {
 DAYS = ("thứ Hai", "thứ Ba", "thứ Tư", "thứ Năm", "thứ Sáu", "thứ Bảy", "Chủ nhật")
 _SCHEMA_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _EVERY_DAY = 7
-
-
-async def _id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise NotFound() from None
+_A_RUN = 3
 
 
 async def _point_id(point_id: str) -> uuid.UUID:
-    return await _id(point_id)
+    return views.id_of(point_id)
 
 
 async def _booking_id(booking_id: str) -> uuid.UUID:
-    return await _id(booking_id)
+    return views.id_of(booking_id)
 
 
 PointId = Annotated[uuid.UUID, Depends(_point_id)]
@@ -97,11 +91,20 @@ def opening(point: TourismPoint, _: Callable[[str], str]) -> str:
     """On which days and at which hours it is open; empty where nobody said so."""
     if not point.open_days:
         return ""
-    every = len(point.open_days) == _EVERY_DAY
-    days = _("hằng ngày") if every else ", ".join(_(DAYS[day - 1]) for day in point.open_days)
+    days = _("hằng ngày") if len(point.open_days) == _EVERY_DAY else ", ".join(_runs(point.open_days, _))
     if point.opens is None or point.closes is None:
         return days
     return f"{days}, {point.opens:%H:%M}–{point.closes:%H:%M}"
+
+
+def _runs(days: list[int], _: Callable[[str], str]) -> Iterator[str]:
+    """The names of the days, three and more in a row as first and last."""
+    for _offset, found in groupby(enumerate(days), lambda pair: pair[1] - pair[0]):
+        names = [_(DAYS[day - 1]) for _at, day in found]
+        if len(names) < _A_RUN:
+            yield from names
+        else:
+            yield _("{first} đến {last}").format(first=names[0], last=names[-1])
 
 
 def linked_data(point: TourismPoint, above: list[units.Unit], public_url: str) -> dict[str, Any]:

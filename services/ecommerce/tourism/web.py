@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import Query
+from fastapi import Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
@@ -16,6 +17,7 @@ from chassis.errors import DomainError, NotFound
 from chassis.pages import FormResult
 from chassis.paging import After, page_of
 from chassis.web import MaybeMe, Page, PageRouter, Tx
+from services.ecommerce import pictures
 from services.ecommerce.contacts import cipher_for
 from services.ecommerce.cursors import catalogue_position
 from services.ecommerce.queries import unit_names
@@ -168,6 +170,7 @@ async def booking(page: Page, tx: Tx, me: MaybeMe, code: str) -> Response:
         title=page._("Yêu cầu đặt chỗ {code}").format(code=found.code),
         booking=found,
         standing_of=found.standing(at).value,
+        closed_then=found.stands(at) and not (asked_of.public and asked_of.opens_on(found.day)),
         point=asked_of,
         staff_nav=rail(page, me, "tourism"),
         back_href=f"/ecommerce/tourism/points/{asked_of.id}" if asked_of.public else "/ecommerce/tourism",
@@ -176,12 +179,6 @@ async def booking(page: Page, tx: Tx, me: MaybeMe, code: str) -> Response:
 
 
 @pages.get("/points/{point_id}/photo")
-async def photo(tx: Tx, me: MaybeMe, point_id: PointId, small: bool = False, v: str = "") -> Response:
+async def photo(request: Request, tx: Tx, me: MaybeMe, point_id: PointId, small: bool = False, v: str = "") -> Response:
     shown = await access.visible(tx, me, point_id)
-    stored = await queries.photo(tx, point_id, small=small) if shown.photo else None
-    if shown.photo is None or stored is None:
-        raise NotFound()
-    # An address that names the picture's digest never shows another picture, so a browser may keep it for good.
-    fixed = v == shown.photo[:16] and shown.public
-    kept = "public, max-age=31536000, immutable" if fixed else "private, no-cache"
-    return Response(stored, media_type="image/jpeg", headers={"cache-control": kept})
+    return await pictures.answer(request, shown, small, v, partial(queries.photo, tx, point_id, small=small))

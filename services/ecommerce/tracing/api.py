@@ -16,10 +16,10 @@ from starlette.responses import Response
 from chassis import units
 from chassis.auth import VIEWERS
 from chassis.db import now
-from chassis.errors import DomainError, Kind
-from chassis.paging import After, Limit, decode_cursor, page_of
+from chassis.errors import DomainError, Kind, Malformed
+from chassis.paging import After, Limit, page_of
 from chassis.web import ApiRouter, MaybeMe, Me, Tx
-from services.ecommerce.cursors import id_key, id_position
+from services.ecommerce.cursors import catalogue_position, id_key, id_position
 from services.ecommerce.schemas import Instant
 from services.ecommerce.tracing import commands, diaries, epcis, queries, schemas
 from services.ecommerce.tracing.model import Lot, LotStep
@@ -211,13 +211,7 @@ def _key(step: LotStep) -> tuple[str, str]:
 
 
 def _position(token: str | None) -> tuple[datetime, uuid.UUID] | None:
-    values = decode_cursor(token, 2)
-    if values is None:
-        return None
     try:
-        at, step = datetime.fromisoformat(str(values[0])), uuid.UUID(str(values[1]))
-    except ValueError:
+        return catalogue_position(token)
+    except Malformed:
         raise QueryParameterException(field="nextPageToken", name="nextPageToken") from None
-    if at.tzinfo is None or not 2000 <= at.year <= 2100:
-        raise QueryParameterException(field="nextPageToken", name="nextPageToken")
-    return at, step

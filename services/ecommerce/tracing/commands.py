@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis import audit, units
 from chassis.auth import STAFF, Principal
 from chassis.db import new_id, now
-from chassis.errors import Forbidden, Invalid, NotFound
+from chassis.errors import Forbidden, Invalid
+from chassis.i18n import fmt_number
 from services.ecommerce import access
 from services.ecommerce.model import Producer, Product
 from services.ecommerce.tracing import diaries, epcis, queries, telling
@@ -22,6 +23,7 @@ from services.ecommerce.tracing.model import (
     LONGEST_SEASON,
     MAX_PLOTS,
     MAX_STEPS,
+    TRANSITIONS,
     Lot,
     LotAlreadyPacked,
     LotAlreadyPublished,
@@ -120,12 +122,12 @@ async def take_step(tx: AsyncSession, me: Principal, code: str, wanted: NewStep,
         raise LotAlreadyPacked()
     if wanted.kind is Step.SHIPPING and not lot.packed:
         raise LotNotPacked()
-    if not lot.steps[0].at <= wanted.at <= now() + timedelta(minutes=5):
-        raise Invalid(field="at", message_="Thời điểm phải từ ngày thu hoạch đến bây giờ.")
+    _check_time(lot, wanted)
     _check_quantity(lot, wanted)
     await diaries.check_quiet_days(tx, lot.plots, lot.harvested_on)
-    lot.status = status.value
     await _append(tx, me, lot, wanted, public_url)
+    # Only after the step: where it was refused, the page that says so still shows the lot as it is.
+    lot.status = status.value
     await telling.changed(tx, lot)
     await diaries.leave_trace(tx, me, lot.producer, TAKEN[wanted.kind], lot.id, lot.unit)
     return lot
@@ -192,16 +194,37 @@ def _check_season(wanted: NewLot) -> None:
         raise Invalid(field="season_from", message_="Ngày đầu vụ phải trước ngày thu hoạch, nhiều nhất hai năm.")
 
 
+def _check_time(lot: Lot, wanted: NewStep) -> None:
+    """Nothing is packed before the harvest, shipped before the packing, or sold out before it was shipped."""
+    before = {Step.PACKING, Step.SHIPPING} if wanted.kind is Step.CLOSING else {Step.PACKING}
+    if wanted.at < lot.steps[0].at or wanted.at > now() + timedelta(minutes=5):
+        raise Invalid(field="at", message_="Thời điểm phải từ ngày thu hoạch đến bây giờ.")
+    if any(wanted.at < step.at for step in lot.steps if step.kind in before):
+        raise Invalid(field="at", message_="Thời điểm phải sau bước đã ghi trước đó của lô.")
+
+
+def left_for(lot: Lot, kind: Step) -> Decimal:
+    """How much of a lot a step may still be about: what was harvested, or, once packed, what was packed."""
+    sums = {step: sum((one.quantity for one in lot.steps if one.kind == step), Decimal()) for step in Step}
+    if kind is Step.SHIPPING:
+        return sums[Step.PACKING] - sums[Step.SHIPPING]
+    return sums[Step.PACKING] if kind is Step.CLOSING else lot.quantity
+
+
+def possible_steps(lot: Lot) -> list[Step]:
+    """The steps that may follow now, for a form to offer."""
+    following = [step for step in TAKEN if (LotStatus(lot.status), step) in TRANSITIONS]
+    return [step for step in following if (step is Step.PACKING) != lot.packed and left_for(lot, step) > 0]
+
+
 def _check_quantity(lot: Lot, wanted: NewStep) -> None:
-    left = lot.quantity
-    if wanted.kind is Step.SHIPPING:
-        left -= sum((step.quantity for step in lot.steps if step.kind == Step.SHIPPING), Decimal())
+    left = left_for(lot, wanted.kind)
+    if left <= 0:
+        raise StepNotPossible()
     if wanted.quantity is not None and wanted.quantity > left:
         raise Invalid(
-            field="quantity", message_="Nhiều hơn lượng còn lại của lô ({left}).", left=f"{left.normalize():f}"
+            field="quantity", message_="Nhiều hơn lượng còn lại của lô ({left}).", left=fmt_number(left, decimals=3)
         )
-    if wanted.kind is Step.SHIPPING and left <= 0:
-        raise StepNotPossible()
 
 
 async def _append(
@@ -211,15 +234,13 @@ async def _append(
     # A recall is never one too many.
     if len(lot.steps) >= MAX_STEPS and wanted.kind not in (Step.RECALL, Step.LIFTING):
         raise TooManySteps(limit=MAX_STEPS)
-    shipped = sum((step.quantity for step in lot.steps if step.kind == Step.SHIPPING), Decimal())
-    rest = lot.quantity - shipped if wanted.kind is Step.SHIPPING else lot.quantity
     step = LotStep(
         id=new_id(),
         lot_id=lot.id,
         kind=wanted.kind.value,
         at=wanted.at,
         place=wanted.place,
-        quantity=wanted.quantity if wanted.quantity is not None else rest,
+        quantity=wanted.quantity if wanted.quantity is not None else left_for(lot, wanted.kind),
         reason=reason,
         by_staff=not access.owns(me, lot.producer),
         recorded_at=now(),
@@ -253,10 +274,16 @@ async def _locked_plots(tx: AsyncSession, producer: Producer, wanted: tuple[uuid
 
 
 async def _own(tx: AsyncSession, me: Principal, code: str) -> Lot:
-    """The locked lot, which `me` may change; raises NotFound for what `me` may not even see, else Forbidden."""
-    lot = await queries.locked(tx, (await queries.lot(tx, me, code)).id)
-    if not queries.may_see(me, lot):
-        raise NotFound()
+    """The locked lot, which `me` may change; raises NotFound for what `me` may not even see, else Forbidden.
+
+    Its producer and its plots are held first: a spray that is being written down, or another kind of the producer, is
+    then either seen here or finds the lot as it is left here. Without, a lot would be published as sound and stay so.
+    """
+    seen = await queries.lot(tx, me, code)
+    plots = [plot.id for plot in seen.plots]
+    await tx.execute(sa.select(Producer.id).where(Producer.id == seen.producer_id).with_for_update(read=True))
+    await tx.execute(sa.select(Plot.id).where(Plot.id.in_(plots)).order_by(Plot.id).with_for_update(read=True))
+    lot = await queries.locked(tx, seen.id)
     if not access.may_change_producer(me, lot.producer):
         raise Forbidden()
     return lot

@@ -20,7 +20,7 @@ from services.ecommerce import queries as catalogue
 from services.ecommerce.cursors import id_key, id_position
 from services.ecommerce.model import Producer
 from services.ecommerce.tracing import diaries, forms, queries, words
-from services.ecommerce.tracing.model import DiaryEntry, Plot
+from services.ecommerce.tracing.model import DiaryEntry, EntryAlreadyStruck, Plot
 
 PAGE = 50
 MOST = 200
@@ -29,19 +29,12 @@ MOST = 200
 desk = PageRouter()
 
 
-def _id(text: str) -> uuid.UUID:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        raise NotFound() from None
-
-
 async def _plot_id(plot_id: str) -> uuid.UUID:
-    return _id(plot_id)
+    return views.id_of(plot_id)
 
 
 async def _entry_id(entry_id: str) -> uuid.UUID:
-    return _id(entry_id)
+    return views.id_of(entry_id)
 
 
 PlotId = Annotated[uuid.UUID, Depends(_plot_id)]
@@ -50,8 +43,8 @@ Asked = Annotated[str | None, Query(max_length=40)]
 
 
 @desk.get("/tracing")
-async def tracing(page: Page, tx: Tx, me: Me, producer: Asked = None) -> Response:
-    return await _tracing_page(page, tx, me, producer, FormResult(None), {})
+async def tracing(page: Page, tx: Tx, me: Me, producer: Asked = None, after: After = None) -> Response:
+    return await _tracing_page(page, tx, me, producer, FormResult(None), {}, after=after)
 
 
 @desk.post("/tracing")
@@ -77,11 +70,16 @@ async def _tracing_page(
     form: FormResult[forms.PlotForm],
     errors: dict[str, str],
     status: int = 200,
+    after: str | None = None,
 ) -> Response:
     here = await chosen_producer(tx, me, asked)
     own = await catalogue.producers(tx, account=me.subject, limit=20)
     place = await units.find(tx, here.unit) if here else None
-    rows = await queries.lots(tx, producer_id=here.id, everything=True, limit=PAGE) if here else []
+    position = id_position(after)
+    rows = await queries.lots(tx, producer_id=here.id, everything=True, limit=PAGE, after=position) if here else []
+    found = page_of(rows, PAGE, id_key)
+    plots = (await queries.plots(tx, here.id, MOST))[:MOST] if here else []
+    href = f"/ecommerce/tracing?producer={here.id}" if here else ""
     return page.render(
         "tracing.html",
         title=page._("Truy xuất nguồn gốc"),
@@ -90,8 +88,11 @@ async def _tracing_page(
         typed=form.typed,
         producer=here,
         own=own,
-        plots=(await queries.plots(tx, here.id, MOST))[:MOST] if here else [],
-        lots=rows[:PAGE],
+        plots=plots,
+        names=await catalogue.unit_names(tx, (plot.unit for plot in plots)),
+        lots=found.items,
+        next_href=f"{href}&after={found.next}" if found.next else None,
+        first_href=href if after else None,
         villages=[(one.code, one.name) for one in await catalogue.villages(tx, [here.commune])] if here else [],
         may_change=here is not None and access.may_change_producer(me, here),
         **await shell(page, tx, me, place),
@@ -149,8 +150,9 @@ async def _diary_page(
 @desk.get("/diary/{entry_id}/correct")
 async def ask_correction(page: Page, tx: Tx, me: Me, entry_id: EntryId) -> Response:
     entry = await queries.entry(tx, me, entry_id)
-    typed = {name: getattr(entry, name) for name in forms.EntryForm.model_fields}
-    return await _correction_page(page, tx, me, entry, FormResult(None, typed=typed), {})
+    if entry.struck_at is not None:
+        return page.redirect(_diary_href(entry.plot_id), flash=EntryAlreadyStruck.message, kind="info")
+    return await _correction_page(page, tx, me, entry, FormResult(None, typed=_typed(entry)), {})
 
 
 @desk.post("/diary/{entry_id}/correct")
@@ -172,11 +174,15 @@ async def strike(page: Page, tx: Tx, me: Me, entry_id: EntryId) -> Response:
     entry = await queries.entry(tx, me, entry_id)
     form = await page.form(forms.ReasonForm)
     if form.value is None:
-        typed = {name: getattr(entry, name) for name in forms.EntryForm.model_fields}
-        again: FormResult[Any] = FormResult(None, typed={**typed, **form.typed})
-        return await _correction_page(page, tx, me, entry, again, form.errors)
+        again: FormResult[Any] = FormResult(None, typed={**_typed(entry), "strike": form.typed.get("reason", "")})
+        return await _correction_page(page, tx, me, entry, again, renamed(form.errors, reason="strike"))
     await diaries.correct_entry(tx, me, entry_id, form.value.reason, None)
     return page.redirect(_diary_href(entry.plot_id), flash="Đã gạch dòng đó. Người xem vẫn đọc được nó và lý do.")
+
+
+def _typed(entry: DiaryEntry) -> dict[str, Any]:
+    """A line as the form that corrects it begins."""
+    return {name: getattr(entry, name) for name in forms.EntryForm.model_fields}
 
 
 async def _correction_page(
@@ -205,7 +211,7 @@ async def _correction_page(
 async def chosen_producer(tx: AsyncSession, me: Principal, asked: str | None) -> Producer | None:
     """The producer named in the address, else the first of one's own; raises NotFound."""
     if asked:
-        return await queries.producer(tx, me, _id(asked))
+        return await queries.producer(tx, me, views.id_of(asked))
     own = await catalogue.producers(tx, account=me.subject, limit=1)
     return own[0] if own else None
 

@@ -95,16 +95,17 @@ async def correct_entry(
     old = await tx.get_one(DiaryEntry, entry_id, populate_existing=True)
     if old.struck_at is not None:
         raise EntryAlreadyStruck()
+    # What is refused is refused before anything changes: the page that says so still shows the line as it stands.
+    entry = old if fields is None else await _enter(tx, me, plot, fields, replaces=old)
     old.struck_at, old.struck_reason = now(), reason
     await tx.flush()
-    entry = old if fields is None else await _enter(tx, me, plot, fields, replaces=old.id)
     await leave_trace(tx, me, plot.producer, "diary.corrected", old.id, plot.unit)
     await _retell(tx, plot, min(old.day, entry.day))
     return entry
 
 
 async def _enter(
-    tx: AsyncSession, me: Principal, plot: Plot, fields: EntryFields, replaces: uuid.UUID | None = None
+    tx: AsyncSession, me: Principal, plot: Plot, fields: EntryFields, replaces: DiaryEntry | None = None
 ) -> DiaryEntry:
     today = units.today()
     if not today - LONGEST_SEASON <= fields.day <= today:
@@ -116,23 +117,27 @@ async def _enter(
     if fields.done_by is DoneBy.HOUSEHOLDS and not fields.households:
         raise Invalid(field="households", message_="Xin ghi số hộ tham gia.")
     if fields.work is Work.HARVEST:
-        await check_quiet_days(tx, [plot], fields.day)
+        await check_quiet_days(tx, [plot], fields.day, besides=replaces)
     values = {**asdict(fields), "work": fields.work.value, "done_by": fields.done_by.value}
     values["quiet_days"] = fields.quiet_days or 0 if fields.work is Work.PESTICIDE else 0
     staff = not access.owns(me, plot.producer)
-    entry = DiaryEntry(id=new_id(), plot_id=plot.id, by_staff=staff, created_at=now(), replaces=replaces, **values)
+    known = {"plot_id": plot.id, "by_staff": staff, "replaces": replaces.id if replaces else None}
+    entry = DiaryEntry(id=new_id(), created_at=now(), **known, **values)
     tx.add(entry)
     await tx.flush()
     return entry
 
 
-async def check_quiet_days(tx: AsyncSession, plots: Sequence[Plot], day: date) -> None:
-    """Raises HarvestInQuietDays, which names the spray that forbids it longest."""
+async def check_quiet_days(
+    tx: AsyncSession, plots: Sequence[Plot], day: date, besides: DiaryEntry | None = None
+) -> None:
+    """Raises HarvestInQuietDays, which names the spray that forbids it longest; `besides` is being struck through."""
     names = {plot.id: plot.name for plot in plots}
     query = sa.select(DiaryEntry).where(
         DiaryEntry.plot_id.in_(names), DiaryEntry.quiet_days > 0, DiaryEntry.struck_at.is_(None), DiaryEntry.day <= day
     )
-    forbidding = [entry for entry in (await tx.execute(query)).scalars() if entry.forbids(day)]
+    sprays = (await tx.execute(query)).scalars()
+    forbidding = [entry for entry in sprays if entry.forbids(day) and entry is not besides]
     if forbidding:
         last = max(forbidding, key=lambda entry: entry.first_harvest)
         raise HarvestInQuietDays(

@@ -63,8 +63,10 @@ def event(lot: Lot, step: LotStep, public_url: str) -> dict[str, Any]:
         "action": action,
         "bizStep": biz_step,
         "disposition": disposition,
-        "bizLocation": {"id": f"{public_url}/ecommerce/?unit={lot.unit}"},
     }
+    # A bizLocation is where things are found afterwards, which is not said of what was shipped or sold.
+    where = "readPoint" if step.kind in (Step.SHIPPING, Step.CLOSING) else "bizLocation"
+    told[where] = {"id": f"{public_url}/ecommerce/?unit={lot.unit}"}
     if step.kind == Step.HARVEST:
         day = lot.harvested_on.isoformat()
         told["ilmd"] = {

@@ -54,7 +54,9 @@ def _local(typed: datetime) -> datetime:
 
 MAX_QUANTITY = Decimal(999_999_999)
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2100, 1, 1))]
-Amount = Annotated[Decimal, BeforeValidator(_decimal), Field(gt=0, le=MAX_QUANTITY, decimal_places=3)]
+Quantity = Annotated[Decimal, Field(gt=0, le=MAX_QUANTITY, decimal_places=3)]
+Amount = Annotated[Quantity, BeforeValidator(_decimal)]
+"""A quantity as people type it; programs write a `Quantity`, in which 1.250 is one and a quarter."""
 QuietDays = Annotated[int, Field(ge=0, le=365)]
 Households = Annotated[int, Field(ge=0, le=10_000)]
 LocalTime = Annotated[datetime, AfterValidator(_local)]
@@ -84,12 +86,6 @@ class EntryForm(BaseModel):
 
 class CorrectionForm(EntryForm):
     """What should have been written, and why it was not."""
-
-    reason: Reason
-
-
-class StrikeForm(BaseModel):
-    """A line that should not be there at all."""
 
     reason: Reason
 

@@ -17,7 +17,7 @@ from services.ecommerce import access
 from services.ecommerce import queries as catalogue
 from services.ecommerce.tracing import commands, forms, queries, words
 from services.ecommerce.tracing.desk import MOST, Asked, chosen_producer, renamed, shell
-from services.ecommerce.tracing.model import Lot, Step
+from services.ecommerce.tracing.model import Lot
 
 lot_desk = PageRouter()
 
@@ -105,7 +105,6 @@ async def _lot_page(
     template: str = "lot_manage.html",
 ) -> Response:
     standing = await queries.standing(tx, lot)
-    possible = [Step.SHIPPING, Step.CLOSING] if lot.packed else [Step.PACKING]
     return page.render(
         template,
         title=page._("Lô {code}").format(code=lot.code),
@@ -114,8 +113,8 @@ async def _lot_page(
         typed={"at": f"{now().astimezone(units.VIETNAM):%Y-%m-%dT%H:%M}", **form.typed},
         lot=lot,
         standing=standing,
-        lacking=words.lacking(page._, standing),
-        possible=[(step.value, page._(words.STEPS[step])) for step in possible],
+        lacking=words.lacking(page, standing),
+        possible=[(step.value, page._(words.STEPS[step])) for step in commands.possible_steps(lot)],
         may_lift=me.may(STAFF, lot.path),
         back_href=f"/ecommerce/tracing?producer={lot.producer_id}",
         **await shell(page, tx, me, await units.find(tx, lot.unit)),

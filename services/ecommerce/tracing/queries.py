@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload, selectinload
 
-from chassis.auth import Principal
+from chassis.auth import VIEWERS, Principal
 from chassis.errors import Forbidden, NotFound
 from services.ecommerce import access
 from services.ecommerce.model import Producer
@@ -111,8 +111,10 @@ async def lot(tx: AsyncSession, me: Principal | None, code: str) -> Lot:
 
 
 def may_see(me: Principal | None, lot: Lot) -> bool:
-    """Everybody what is published; else the producer, and those who watch over its unit."""
-    return lot.published_at is not None or (me is not None and access.may_see_producer(me, lot.producer))
+    """Everybody what is published; else the producer, and those who watch over its unit or the lot's."""
+    if lot.published_at is not None:
+        return True
+    return me is not None and (access.may_see_producer(me, lot.producer) or me.may(VIEWERS, lot.path))
 
 
 async def locked(tx: AsyncSession, lot_id: uuid.UUID) -> Lot:

@@ -61,7 +61,7 @@ class NewLotBody(Body):
     plots: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MAX_PLOTS)]
     season_from: forms.Day = Field(description="First day of the season; diaries count from it to the harvest.")
     harvested_on: forms.Day
-    quantity: forms.Amount
+    quantity: forms.Quantity
     uom: Uom
     households: Households = Field(default=0, description="How many households delivered.")
     gtin: forms.ShortOrNone = Field(default="", description="8, 12, 13 or 14 digits with their check digit.")
@@ -74,7 +74,7 @@ class NewStepBody(Body):
     kind: Step = Field(description="packing, shipping or closing.")
     at: Instant
     place: forms.Name
-    quantity: forms.Amount | None = Field(default=None, description="The whole rest of the lot where left out.")
+    quantity: forms.Quantity | None = Field(default=None, description="The whole rest of the lot where left out.")
 
     def wanted(self) -> NewStep:
         return NewStep(self.kind, self.at, self.place, self.quantity)

@@ -41,7 +41,7 @@ async def lots(
     base = "/ecommerce/lots" + (f"?{urlencode({'unit': here.code})}" if here else "?")
     return page.render(
         "lots.html",
-        title=page._("Lô hàng truy xuất được"),
+        title=page._("Lô hàng có trang truy xuất"),
         unit=here,
         lots=found.items,
         watching=watching,
@@ -69,7 +69,7 @@ async def lot(page: Page, tx: Tx, me: MaybeMe, code: str) -> Response:
         unit=here,
         standing=standing,
         way=words.way(page._, shown, standing, names),
-        lacking=words.lacking(page._, standing),
+        lacking=words.lacking(page, standing),
         plot_names={plot.id: plot.name for plot in shown.plots},
         may_change=me is not None and access.may_change_producer(me, shown.producer),
         label_url=epcis.label_address(shown, page.renderer.settings.public_url),
@@ -104,8 +104,12 @@ async def qr_svg(request: Request, tx: Tx, me: MaybeMe, code: str) -> Response:
 
 @pages.get("/01/{gtin}/10/{code}")
 async def digital_link(page: Page, tx: Tx, me: MaybeMe, gtin: str, code: str) -> Response:
-    """A GS1 Digital Link of a label leads to the page of the lot, which warns where it is recalled."""
+    """A GS1 Digital Link of a label leads to the page of the lot, which warns where it is recalled.
+
+    What a scanner added to the address goes along, as the standard asks.
+    """
     shown = await queries.lot(tx, me, code)
     if not shown.gtin or epcis.gtin_of(gtin) != shown.gtin:
         raise NotFound()
-    return page.redirect(f"/ecommerce/lots/{shown.code}")
+    asked = page.request.url.query
+    return page.redirect(f"/ecommerce/lots/{shown.code}" + (f"?{asked}" if asked else ""))

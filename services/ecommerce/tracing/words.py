@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from chassis.i18n import fmt_date
 from chassis.web import Page
 from services.ecommerce import views
 from services.ecommerce.tracing.model import DoneBy, Lot, LotStatus, Step, Uom, Work
@@ -80,11 +81,13 @@ def way(_: Callable[[str], str], lot: Lot, standing: Standing, names: dict[str, 
     ]
 
 
-def lacking(_: Callable[[str], str], standing: Standing) -> list[str]:
+def lacking(page: Page, standing: Standing) -> list[str]:
     """What keeps the way of a lot from being whole, in words."""
+    _ = page._
     said = [_("Thửa %(plot)s chưa có nhật ký của vụ này.") % {"plot": plot.name} for plot in standing.bare_plots]
     for entry in standing.broken:
-        told = {"product": entry.product, "day": f"{entry.day:%d/%m/%Y}", "first": f"{entry.first_harvest:%d/%m/%Y}"}
+        day, first = (fmt_date(one, page.locale) for one in (entry.day, entry.first_harvest))
+        told = {"product": entry.product, "day": day, "first": first}
         text = _("Thu hoạch khi chưa hết thời gian cách ly: dùng %(product)s ngày %(day)s, phải chờ đến %(first)s.")
         said.append(text % told)
     if not standing.packed:
