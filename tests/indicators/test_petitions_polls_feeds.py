@@ -83,8 +83,8 @@ async def test_a_survey_of_satisfaction_is_data_on_satisfaction_once_somebody_an
     assert await tell() is False
     assert await tell(answers=1) is True
     new_year = datetime(YEAR, 1, 1, tzinfo=VIETNAM)
-    assert await tell(status="closed", answers=1, at=new_year) is True
-    assert await tell(status="closed", answers=1, at=new_year - timedelta(seconds=1)) is False, "of last year"
+    assert await tell(status="closed", answers=1, at=new_year + timedelta(seconds=1)) is True
+    assert await tell(status="closed", answers=1, at=new_year) is False, "its last day was the last of last year"
     assert await tell(status="withdrawn", answers=1) is None
     rated = petitions.Petition(id=f"r-{above.code}", commune=above.code, category="khac", rating=2)
     rated.filed_at.FromDatetime(datetime.now(UTC))

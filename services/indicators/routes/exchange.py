@@ -20,7 +20,7 @@ from services.indicators.interchange import dhis2, outgoing
 from services.indicators.interchange.dhis2 import Strategy, Summary
 from services.indicators.shapes import schemas
 from services.indicators.sources import evidence
-from services.indicators.sources.readings import Readings
+from services.indicators.sources.readings import Readings, standing
 
 exchange = ApiRouter(prefix="/api/v1", tags=["indicators"])
 
@@ -135,7 +135,7 @@ async def get_data_value_set(
         tx, unit, criteria, ours, below=children, catalogue=catalogue, signed_in=me is not None
     )
     readings: Readings = request.app.state.runtime.service.readings
-    readings.note(me, {one.unit for one in found})
+    readings.note(me, await standing(tx, {one.unit for one in found}, outgoing.last_day(ours)))
     return {
         "dataSet": criteria.code,
         "period": dhis2.period_out(ours),

@@ -30,7 +30,7 @@ from services.indicators.shapes.schemas import target_out
 from services.indicators.sources import intake, rejections, streams
 from services.indicators.sources.batching import Batches
 from services.indicators.sources.intake import REASONS, Observed, Receipt
-from services.indicators.sources.readings import Readings
+from services.indicators.sources.readings import Readings, stands
 
 PACKAGE = "/xaso.indicators.v1."
 SCOPES = {
@@ -233,7 +233,8 @@ class ComplianceService(stubs.ComplianceServiceServicer):
         else:
             criteria = queries.criteria_set(library.catalogue(), request.set)
             sheet = await queries.sheet(rpc.tx(), request.unit, criteria)
-        self._readings.note(rpc.me(), (sheet.unit.code,))
+        if any(row.figure is not None for row in sheet.rows) and stands(sheet.unit.valid_to):
+            self._readings.note(rpc.me(), (sheet.unit.code,))
         return pb.GetResponse(
             unit=sheet.unit.code,
             set=sheet.criteria.code,

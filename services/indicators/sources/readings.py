@@ -6,9 +6,9 @@ background task. What a process noted and had not told yet when it stops is note
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,8 +30,13 @@ _COMMUNES = sa.text("""
       AND valid_from <= :today AND (valid_to IS NULL OR valid_to > :today)
 """)
 
-Key = tuple[str, str]
-"""The client that read, and the code of what it read."""
+_STANDING = sa.text("""
+    SELECT code FROM unit WHERE code = ANY(CAST(:codes AS text[]))
+      AND valid_from <= :day AND (valid_to IS NULL OR valid_to > greatest(:day, :today))
+""")
+
+Key = tuple[str, str, tuple[str, ...]]
+"""The client that read, the code of what it read, and where it watches over units: that may change within a month."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ class Readings:
         self._waiting: list[Reading] = []
 
     def note(self, me: Principal | None, units: Iterable[str]) -> None:
-        """Remember that `me` was given data of these units, where it is a program of an authority.
+        """Remember that `me` was given figures of these units of today, where it is a program of an authority.
 
         Such a program holds a role of those who watch over units (see `chassis.auth.VIEWERS`); a company that reports
         figures holds the role partner, and its reading shares nothing with an authority.
@@ -69,7 +74,7 @@ class Readings:
         if month != self._month:
             self._month, self._known = month, set()
         for unit in units:
-            key = (me.client_id, unit)
+            key = (me.client_id, unit, paths)
             if key not in self._known and len(self._known) < MOST:
                 self._known.add(key)
                 self._waiting.append(Reading(me.client_id, unit, month, at, paths))
@@ -81,6 +86,17 @@ class Readings:
 
     def give_back(self, readings: Sequence[Reading]) -> None:
         self._waiting[:0] = readings
+
+
+def stands(valid_to: date | None) -> bool:
+    """Whether a unit is there today; the code of one that is not may be that of another one by now."""
+    return valid_to is None or valid_to > today()
+
+
+async def standing(tx: AsyncSession, codes: Collection[str], day: date) -> list[str]:
+    """Those of the codes which name the same unit today as on `day`."""
+    asked = {"codes": sorted(codes), "day": day, "today": today()}
+    return list(await tx.scalars(_STANDING, asked))
 
 
 async def tell(tx: AsyncSession, readings: Sequence[Reading], catalogue: c.Catalogue) -> int:

@@ -8,7 +8,7 @@ is described, its figures are carried over) is a deed, done in the transaction t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
 from fractions import Fraction
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -135,24 +135,29 @@ def digital_team(message: identity.DigitalTeamRegistered, event: Envelope) -> li
 
 @on(identity.HouseholdRegisterChanged)
 def household_register(message: identity.HouseholdRegisterChanged, event: Envelope) -> list[Fact]:
-    """4.4 and 6.1 of the smart commune, s2 of the model commune: what the register of households of a commune comes to.
+    """4.4 and 6.1 of the smart commune, s2 of the model one, the digital addresses in 8.4 of the advanced one.
 
-    A system manages the basic data once every village has households in it, and social and economic data once the
-    review of this year is recorded in every village (in January it is to be done anew). The address map is complete
-    once no fewer households are recorded than the commune has, and each, like each of its offices, has a digital
-    address; before its staff stated how many there are, nothing is known of that.
+    A system manages the basic data of a commune once every village has households in it and no fewer are recorded than
+    the commune has: one household entered to try it out is no data of a village. It manages social and economic data
+    once, besides, the review of this year is recorded in every village (in January it is to be done anew); the address
+    map is complete once, besides, each household and each office has a digital address. A household that has one has
+    the plate that its code stands on. Before staff stated how many households there are, nothing is known of all this.
     """
     register = message.register
-    begun, stated = register.households > 0, register.households_in_all > 0
-    recorded = 0 < register.villages == register.villages_recorded
-    reviewed = 0 < register.villages == register.villages_reviewed
-    houses = recorded and register.households_in_all <= register.households == register.households_located
-    mapped = houses and 0 < register.offices == register.offices_located
+    known = register.households > 0 and register.households_in_all > 0
+    complete = 0 < register.villages == register.villages_recorded
+    complete = complete and register.households_in_all <= register.households
+    reviewed = complete and register.villages == register.villages_reviewed
+    mapped = complete and register.households == register.households_located
+    mapped = mapped and 0 < register.offices == register.offices_located
+    there = max(register.households, register.households_in_all) + register.offices
+    plates = Ratio(register.households_located + register.offices_located, there)
     unit = register.unit
     return [
-        fact_from(event, "commune.data_system", unit, unit, recorded, gone=not begun),
-        fact_from(event, "commune.socioeconomic_data_system", unit, unit, reviewed, gone=not begun),
-        fact_from(event, "commune.address_map", unit, unit, mapped, gone=not (begun and stated)),
+        fact_from(event, "commune.data_system", unit, unit, complete, gone=not known),
+        fact_from(event, "commune.socioeconomic_data_system", unit, unit, reviewed, gone=not known),
+        fact_from(event, "commune.address_map", unit, unit, mapped, gone=not known),
+        fact_from(event, "commune.digital_addresses", unit, unit, plates, gone=not known),
     ]
 
 
@@ -215,7 +220,9 @@ def poll(message: petitions.PollPublished, event: Envelope) -> list[Fact]:
     """
     state = message.poll
     gone, over = state.status == "withdrawn", state.status == "closed"
-    last = state.closes_at.ToDatetime(tzinfo=UTC).astimezone(VIETNAM) if over else event.time.astimezone(VIETNAM)
+    # A poll ends at the midnight after its last day: of one that ended with the year, the next has nothing.
+    ended = state.closes_at.ToDatetime(tzinfo=UTC) - timedelta(microseconds=1)
+    last = (ended if over else event.time).astimezone(VIETNAM)
     if state.purpose == "satisfaction":
         surveyed = "surveyed" if state.answers else "unsurveyed"
         name = f"poll:{state.id}"
