@@ -4,11 +4,31 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 PLUGINS = ("engines", "browser", "running")
 pytest_plugins = [f"tests.support.{name}" for name in PLUGINS if find_spec(f"tests.support.{name}")]
 
 _skipped: list[str] = []
+
+
+ONE_PLATFORM = ("tests/journeys/test_browser.py", "tests/journeys/test_every_feed.py")
+"""Files that share a platform, whose start takes longer than their tests: one process runs them all."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """With `--dist loadfile`, the files of ONE_PLATFORM count as one."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+
+    class Sharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return ONE_PLATFORM[0] if file in ONE_PLATFORM else file
+
+    return Sharing(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -58,7 +58,8 @@ class Visitor:
     async def ask(self, path: str, **params: Any) -> httpx.Response:
         """The answer to a GET, whatever it is."""
         given = {name: value for name, value in params.items() if value is not None}
-        return await self._send("GET", path, params=given)
+        # No parameters are not none of them: an empty mapping would cut off those that stand in `path`.
+        return await self._send("GET", path, params=given or None)
 
     async def post(self, path: str, body: dict[str, Any] | None = None, **more: Any) -> Any:
         """Send JSON (or `files`) once: a repetition after a broken connection carries the same Idempotency-Key."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -23,10 +25,13 @@ STOP_SECONDS = 90
 
 
 @contextlib.contextmanager
-def xaso(data: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def xaso(data: Path, *more: str, **settings: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A started platform and what it announced; asked to stop at the end, and killed if it does not."""
     command = [sys.executable, "-m", "launcher.cli", *more, "--json", "--port", "0", "--data", str(data)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **settings}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -39,18 +44,37 @@ def xaso(data: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[s
             process.kill()
 
 
-@pytest.fixture(scope="module")
-def announced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
-    """What a platform on an empty directory says of itself."""
-    with xaso(tmp_path_factory.mktemp("journeys"), "up") as (_, told):
+@pytest.fixture(scope="package")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the platform that the journeys share."""
+    return tmp_path_factory.mktemp("journeys")
+
+
+@pytest.fixture(scope="package")
+def listening() -> Iterator[socket.socket]:
+    """Where the push service of the journeys will be; the platform is told of it when it starts."""
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def announced(data: Path, listening: socket.socket) -> Iterator[dict[str, Any]]:
+    """What a platform on an empty directory says of itself; one for all files here that are run by one process."""
+    host, port = listening.getsockname()
+    with xaso(data, "up", XASO_MEDIA_PUSH_HOST=f"{host}:{port}") as (_, told):
         yield told
 
 
+@pytest.fixture(scope="package")
+def addresses(announced: dict[str, Any]) -> Addresses:
+    """Where the platform is found."""
+    return Addresses(**{name: announced[name] for name in ("web", "grpc", "kafka", "mqtt", "token_endpoint")})
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def site(announced: dict[str, Any]) -> AsyncIterator[Site]:
+async def site(announced: dict[str, Any], addresses: Addresses) -> AsyncIterator[Site]:
     """The platform with the whole story played on it, the devices still on the air."""
     logins = announced["logins"]
-    addresses = Addresses(**{name: announced[name] for name in ("web", "grpc", "kafka", "mqtt", "token_endpoint")})
     async with contextlib.AsyncExitStack() as exits:
         outcomes = await play(addresses, logins, 0.0, lambda step: None, Devices(exits))
         assert [outcome.after for outcome in outcomes] == [outcome.expected for outcome in outcomes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from PIL import Image
@@ -55,6 +56,20 @@ async def test_a_status_that_never_comes_is_named(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ScenarioFailed, match=r"288\.5 should be met"):
         await talk.until(look, lambda: "288.5 should be met")
     assert len(looks) > 1
+
+
+async def test_what_stands_in_an_address_is_asked_for_with_it() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.raw_path.decode())
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(base_url="http://nowhere", transport=httpx.MockTransport(answer)) as http:
+        visitor = talk.Visitor(http, "officer")
+        await visitor.ask("/petitions?unit=11083-01")
+        await visitor.ask("/petitions", unit="11083-01", q=None)
+    assert asked == ["/petitions?unit=11083-01"] * 2
 
 
 async def test_a_platform_that_is_not_there_ends_the_story_with_words(tmp_path: Path) -> None:
