@@ -20,11 +20,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from chassis import service as chassis_service
-from chassis.service import web_server
 from launcher.kafka import EmbeddedKafka
 from launcher.postgres import EmbeddedPostgres
 from tests.support.ledger.app import LedgerSettings, writer
-from tests.support.running import JWKS, running, settings_for
+from tests.support.running import JWKS, running, serving, settings_for
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,12 +136,8 @@ async def test_a_subject_that_is_down_is_greyed_and_the_others_stay(
 
     names = ("petitions", "ecommerce", "indicators", "identity")
     siblings = Starlette(routes=[Route(f"/{n}/readyz", ill if n == "ecommerce" else well) for n in names])
-    server = web_server(siblings, "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    settings = settings_for(LedgerSettings, database("subjects"), public_url=f"http://127.0.0.1:{port}")
-    try:
+    async with serving(siblings) as address:
+        settings = settings_for(LedgerSettings, database("subjects"), public_url=address)
         async with running(writer, settings) as ledger:
             await ledger.runner.start(relay=False, consume=False, rpc=False, tasks=False, watch=True)
             state = ledger.runner.app.state
@@ -150,9 +145,6 @@ async def test_a_subject_that_is_down_is_greyed_and_the_others_stay(
             page = await ledger.client.get("/ledger/nothing", headers={"accept": "text/html"})
             assert page.text.count("is-down") >= 2
             assert "tạm ngừng" in page.text
-    finally:
-        server.should_exit = True
-        await serving
 
 
 async def test_who_serves_people_has_connections_before_they_come(database: Callable[[str], str]) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -11,31 +12,16 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from chassis.auth import session_mark
-from chassis.service import origin, web_server
+from chassis.service import origin
 from chassis.web import MiB
 from tests.support.ledger.app import LedgerSettings, writer
-from tests.support.running import Running, bearer, running, settings_for, token
-from tests.support.waiting import eventually
+from tests.support.running import Running, bearer, running, serving, settings_for, token
 
 TICKS = "/ledger/api/v1/ticks"
 BIG = 20 * MiB
 CHUNK = b"x" * 65_536
-
-
-@asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[int]:
-    """A web server of `app` on a port of its own."""
-    server = web_server(app, "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = server.force_exit = True
-        await serving
 
 
 ended: dict[str, float] = {}
@@ -47,10 +33,8 @@ async def ledger(database: Callable[[str], str]) -> AsyncIterator[Running]:
     async def told(_request: Request) -> JSONResponse:
         return JSONResponse({"ended": ended})
 
-    async with listening(Starlette(routes=[Route("/ended.json", told)])) as port:
-        settings = settings_for(
-            LedgerSettings, database("sign_in_first"), ended_url=f"http://127.0.0.1:{port}/ended.json"
-        )
+    async with serving(Starlette(routes=[Route("/ended.json", told)]), at_once=True) as address:
+        settings = settings_for(LedgerSettings, database("sign_in_first"), ended_url=f"{address}/ended.json")
         async with running(writer, settings) as service:
             yield service
 
@@ -60,8 +44,8 @@ async def test_a_stream_ends_with_its_session(ledger: Running) -> None:
     ending = ({"cookie": f"xaso_session={token(sid='session-1')}"}, bearer(sid="session-1"))
     lasting: tuple[dict[str, str], ...] = (bearer(sid="session-2"), {})
     async with (
-        listening(origin([ledger.runner])) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as browser,
+        serving(origin([ledger.runner]), at_once=True) as address,
+        httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as browser,
         AsyncExitStack() as open_streams,
     ):
 
@@ -86,14 +70,17 @@ async def test_a_stream_ends_with_its_session(ledger: Running) -> None:
 
 
 async def test_a_stream_ends_with_its_token_and_the_connection_is_good_for_the_next(ledger: Running) -> None:
-    async with listening(origin([ledger.runner])) as port, httpx.AsyncClient(trust_env=False, timeout=60) as browser:
+    async with (
+        serving(origin([ledger.runner]), at_once=True) as address,
+        httpx.AsyncClient(trust_env=False, timeout=60) as browser,
+    ):
         # Clocks may differ by a minute, so that a token is good for so long after its end.
         headers = bearer(lifetime=3 - 60)
-        async with browser.stream("GET", f"http://127.0.0.1:{port}{TICKS}", headers=headers) as answer:
+        async with browser.stream("GET", f"{address}{TICKS}", headers=headers) as answer:
             assert answer.status_code == 200
             seen = [chunk async for chunk in answer.aiter_raw()]
         assert len(seen) > 1
-        again = await browser.get(f"http://127.0.0.1:{port}{TICKS}", headers=headers)
+        again = await browser.get(f"{address}{TICKS}", headers=headers)
         assert (again.status_code, again.json()["code"]) == (401, "token_expired")
 
 
@@ -105,9 +92,9 @@ UPLOADS = {
 }
 
 
-async def upload(port: int, path: str, kind: str, *, more: str = "") -> tuple[bytes, bytes]:
+async def upload(address: str, path: str, kind: str, *, more: str = "") -> tuple[bytes, bytes]:
     """The status line of an upload that is announced and never sent, and that of a request behind it once it is."""
-    reader, writing = await asyncio.open_connection("127.0.0.1", port)
+    reader, writing = await asyncio.open_connection("127.0.0.1", urlsplit(address).port)
     try:
         head = f"POST {path} HTTP/1.1\r\nhost: xaso\r\ncontent-type: {kind}\r\ncontent-length: {BIG}\r\n{more}\r\n"
         writing.write(head.encode())
@@ -130,11 +117,11 @@ async def upload(port: int, path: str, kind: str, *, more: str = "") -> tuple[by
 async def test_an_anonymous_upload_is_refused_before_it_is_sent(ledger: Running, upload_of: str) -> None:
     """The answer is there before the first byte of the body, and the connection stays good for the next request."""
     path, kind = UPLOADS[upload_of]
-    async with listening(origin([ledger.runner])) as port:
-        refused, after = await asyncio.wait_for(upload(port, path, kind), 60)
+    async with serving(origin([ledger.runner]), at_once=True) as address:
+        refused, after = await asyncio.wait_for(upload(address, path, kind), 60)
         assert refused.split()[1] == b"401"
         assert after.split()[1] == b"200"
-        stale, _ = await asyncio.wait_for(upload(port, path, kind, more="authorization: Bearer nonsense\r\n"), 60)
+        stale, _ = await asyncio.wait_for(upload(address, path, kind, more="authorization: Bearer nonsense\r\n"), 60)
         assert stale.split()[1] == b"401"
 
 

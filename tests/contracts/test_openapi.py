@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -27,12 +26,11 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chassis.service import Runner, origin, web_server
+from chassis.service import Runner, origin
 from tests.contracts import walk_ecommerce, walk_identity, walk_indicators, walk_media, walk_petitions, walk_tracing
 from tests.contracts.services import NAMES, made
 from tests.contracts.walk import A_VILLAGE, OWNERS, A, Made, Stage
-from tests.support.running import bearer
-from tests.support.waiting import eventually
+from tests.support.running import bearer, serving
 
 EXAMPLES = 12
 STREAMS = ("/changes",)
@@ -93,16 +91,9 @@ async def arrange(stages: dict[str, Stage]) -> dict[str, Made]:
 
 @pytest_asyncio.fixture(scope="module")
 async def live(stages: dict[str, Stage]) -> AsyncIterator[Live]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     arranged = await arrange(stages)
-    server = web_server(origin([stage.running.runner for stage in stages.values()]), "127.0.0.1", port)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield Live(f"http://127.0.0.1:{port}", arranged)
-    server.should_exit = True
-    await serving
+    async with serving(origin([stage.running.runner for stage in stages.values()])) as address:
+        yield Live(address, arranged)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
 import re
@@ -12,15 +11,14 @@ from html import unescape
 
 import pytest_asyncio
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from chassis.units import today
 from services.ecommerce.payments.views import month
 from tests.ecommerce.conftest import DUNG, FOREIGN, HOME, Shop, ok
 from tests.ecommerce.paying import BIN, DUE, PERIOD, bank, charged, household, money, payee
 from tests.ecommerce.test_pages import Browser, browser, message_of
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import token
-from tests.support.waiting import eventually
+from tests.support.running import serving, token
 
 PAYMENTS = "/ecommerce/payments"
 
@@ -221,12 +219,8 @@ async def test_a_business_is_proven_by_a_test_payment_or_by_staff(shop: Shop) ->
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(shop: Shop) -> AsyncIterator[str]:
     """The service on a port of its own."""
-    server = web_server(origin([shop.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield "http://127.0.0.1:" + str(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    await serving
+    async with serving(origin([shop.running.runner])) as address:
+        yield address
 
 
 async def test_pages_of_payments_are_readable_on_phone_and_desk(

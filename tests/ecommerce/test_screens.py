@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from tests.ecommerce.conftest import DUNG, HOME, Shop, ok, picture, url
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import token
-from tests.support.waiting import eventually
+from tests.support.running import serving, token
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(shop: Shop) -> AsyncIterator[str]:
     """The service on a port of its own."""
-    server = web_server(origin([shop.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield "http://127.0.0.1:" + str(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    await serving
+    async with serving(origin([shop.running.runner])) as address:
+        yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

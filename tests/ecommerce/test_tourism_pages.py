@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,14 +10,13 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from chassis.units import today
 from tests.ecommerce.conftest import AN, DUNG, FAR, FOREIGN, HOME, Shop, ok, picture
 from tests.ecommerce.test_pages import browser, message_of
 from tests.ecommerce.test_tourism import POINTS, VISIT, new_point, published
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import token
-from tests.support.waiting import eventually
+from tests.support.running import serving, token
 
 FORM = {"name": "Homestay bến sông", "kind": "homestay", "unit": AN.code, "lat": "20,81", "lon": "106.41"}
 COMING = (today() + timedelta(days=3)).isoformat()
@@ -154,12 +152,8 @@ async def test_nobody_is_led_to_a_page_that_refuses_them(shop: Shop) -> None:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(shop: Shop) -> AsyncIterator[str]:
     """The service on a port of its own."""
-    server = web_server(origin([shop.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield "http://127.0.0.1:" + str(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    await serving
+    async with serving(origin([shop.running.runner])) as address:
+        yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -11,14 +10,13 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.ecommerce.tracing import desk
 from tests.ecommerce.conftest import DUNG, HOME, Shop, ok
 from tests.ecommerce.test_pages import Browser
 from tests.ecommerce.tracing import HARVEST, SEASON, TODAY, Farm, at, day, farm
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import token
-from tests.support.waiting import eventually
+from tests.support.running import serving, token
 
 
 def signed_in(shop: Shop, role: str = "producer") -> Browser:
@@ -195,12 +193,8 @@ async def test_every_lot_of_a_producer_can_be_reached(shop: Shop, monkeypatch: p
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def site(shop: Shop) -> AsyncIterator[str]:
     """The service on a port of its own."""
-    server = web_server(origin([shop.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield "http://127.0.0.1:" + str(server.servers[0].sockets[0].getsockname()[1])
-    server.should_exit = True
-    await serving
+    async with serving(origin([shop.running.runner])) as address:
+        yield address
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

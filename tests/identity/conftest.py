@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import httpx
 import pytest_asyncio
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.identity import seed
 from services.identity.app import service
 from services.identity.oidc import clients
 from services.identity.settings import Settings
 from tests.identity.flow import BACK
 from tests.identity.people import CHEAP, SECRETS, Live, sign_in
-from tests.support.running import Running, running, settings_for
-from tests.support.waiting import eventually
+from tests.support.running import Running, running, serving, settings_for
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -40,12 +38,8 @@ async def live(database: Callable[[str], str]) -> AsyncIterator[Live]:
     settings = settings_for(Settings, database("live"), **CHEAP, **more)
     async with running(service, settings) as run:
         await seed.ensure(run.runner.runtime, SECRETS)
-        server = web_server(origin([run.runner]), "127.0.0.1", port)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        yield Live(settings.public_url, run)
-        server.should_exit = True
-        await serving
+        async with serving(origin([run.runner]), port):
+            yield Live(settings.public_url, run)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 import pytest_asyncio
 import sqlalchemy as sa
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.identity import seed
 from services.identity.app import service
 from services.identity.settings import Settings
@@ -19,8 +18,7 @@ from services.identity.units import packages, reorganising
 from tests.identity.people import CHEAP, SECRETS
 from tests.identity.provinces import HTML, PLACES, UNITS, VILLAGES
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import Running, bearer, csrf, running, settings_for, token
-from tests.support.waiting import eventually
+from tests.support.running import Running, bearer, csrf, running, serving, settings_for, token
 
 PAGE = "/identity/handovers"
 ACCOUNTS = "/identity/api/v1/accounts"
@@ -178,17 +176,12 @@ async def test_who_may_not_give_a_role_does_not_leave_it_either(stage: Running) 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 async def test_the_page_is_readable_by_everybody(stage: Running, open_page: OpenPage, size: tuple[int, int]) -> None:
-    server = web_server(origin([stage.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    page = await open_page(size)
-    await page.context.add_cookies([{"name": "xaso_session", "value": token(("admin", "31")), "url": address}])
-    for path in (PAGE, "/identity/accounts"):
-        await page.goto(address + path)
-        await screenshot(page, f"identity-{size[0]}{path.replace('/', '-')}")
-        assert await axe(page) == [], path
-        assert page_errors(page) == [], path
-        await assert_no_sideways_scroll(page)
-    server.should_exit = True
-    await serving
+    async with serving(origin([stage.runner])) as address:
+        page = await open_page(size)
+        await page.context.add_cookies([{"name": "xaso_session", "value": token(("admin", "31")), "url": address}])
+        for path in (PAGE, "/identity/accounts"):
+            await page.goto(address + path)
+            await screenshot(page, f"identity-{size[0]}{path.replace('/', '-')}")
+            assert await axe(page) == [], path
+            assert page_errors(page) == [], path
+            await assert_no_sideways_scroll(page)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import date, timedelta
@@ -16,7 +14,7 @@ import sqlalchemy as sa
 from xaso.identity.v1 import events_pb2 as events
 
 from chassis.db import outbox_table
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.identity import seed
 from services.identity.accounts.model import Account, RoleGrant
 from services.identity.app import service
@@ -39,8 +37,7 @@ from tests.identity.provinces import (
     shares,
 )
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import Running, bearer, running, settings_for
-from tests.support.waiting import eventually
+from tests.support.running import Running, bearer, running, serving, settings_for
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -254,21 +251,14 @@ async def test_history_is_read_under_the_old_unit(after: Running) -> None:
 async def test_pages_over_time_are_readable_by_everybody(
     after: Running, open_page: OpenPage, size: tuple[int, int]
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = web_server(origin([after.runner]), "127.0.0.1", port)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    page = await open_page(size)
-    for path in ("11083", "11086", "11086?as_of=2025-06-30", "11083-01?as_of=2025-06-30", "30", "31?lang=en"):
-        await page.goto(f"http://127.0.0.1:{port}/identity/units/{path}")
-        await screenshot(page, f"identity-{size[0]}-unit-{re.sub('[^0-9a-z]+', '-', path)}")
-        assert await axe(page) == [], path
-        assert page_errors(page) == [], path
-        await assert_no_sideways_scroll(page)
-    server.should_exit = True
-    await serving
+    async with serving(origin([after.runner])) as address:
+        page = await open_page(size)
+        for path in ("11083", "11086", "11086?as_of=2025-06-30", "11083-01?as_of=2025-06-30", "30", "31?lang=en"):
+            await page.goto(f"{address}/identity/units/{path}")
+            await screenshot(page, f"identity-{size[0]}-unit-{re.sub('[^0-9a-z]+', '-', path)}")
+            assert await axe(page) == [], path
+            assert page_errors(page) == [], path
+            await assert_no_sideways_scroll(page)
 
 
 async def test_villages_are_entered_on_in_the_new_commune(after: Running) -> None:

@@ -130,3 +130,14 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Stage]:
         first: Sequence[Unit] = [*ladder(), here, village(here)]
         await live.enter_units(*first)
         yield Stage(live, here, [first[-1]])
+
+
+@pytest.fixture
+async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
+    """A commune of its own with one village."""
+    number = 60000 + sum(map(ord, request.node.name))
+    above = commune(str(number), f"Xã {number}")
+    below = village(above)
+    for unit in (above, below):
+        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
+    return above, below

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 from playwright.async_api import expect
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.indicators.app import service
 from services.indicators.settings import Settings
 from services.indicators.sources import rejections
@@ -17,7 +16,7 @@ from tests.indicators.conftest import Stage
 from tests.indicators.test_events import camera, petition, product, speaker
 from tests.indicators.test_stream import Served
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import commune, ladder, running, settings_for, token, village
+from tests.support.running import commune, ladder, running, serving, settings_for, token, village
 from tests.support.waiting import eventually
 
 
@@ -30,15 +29,10 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
         names = ("Thôn Nghĩa Dũng", "Thôn Đại Hà", "Thôn Kim Xuyên")
         villages = [village(here, n, name) for n, name in enumerate(names, 1)]
         await live.enter_units(*ladder(), here, *villages)
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        served = Served(live, here, villages, address=f"http://127.0.0.1:{port}")
-        await arrange(served)
-        yield served
-        server.should_exit = True
-        await serving
+        async with serving(origin([live.runner])) as address:
+            served = Served(live, here, villages, address=address)
+            await arrange(served)
+            yield served
 
 
 async def arrange(stage: Stage) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from chassis.units import Unit
 from services.indicators.app import service
 from services.indicators.criteria import library
@@ -20,8 +19,7 @@ from tests.indicators.test_stream import Served
 from tests.indicators.test_watched_rows import MEASURES, OVERLAY, codes
 from tests.indicators.test_watched_rows import SET as WATCHED
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import commune, ladder, running, settings_for, token, village
-from tests.support.waiting import eventually
+from tests.support.running import commune, ladder, running, serving, settings_for, token, village
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,20 +37,15 @@ async def merged(database: Callable[[str], str]) -> AsyncIterator[tuple[Served, 
     async with running(service, settings) as live:
         here = commune()
         await live.enter_units(*ladder(), here, village(here))
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        served = Served(live, here, [village(here)], address=f"http://127.0.0.1:{port}")
-        heir, _, _ = await settled(served)
-        answer = await put(served, "xa-2026", OVERLAY.format(unit=here.code, rows=codes()))
-        assert answer.status_code == 200, answer.text
-        await follow_up(served)
-        await record(served, *(said(here, measure, Ratio(n, 10)) for n, measure in enumerate(MEASURES, 7)))
-        await served.settle()
-        yield served, heir
-        server.should_exit = True
-        await serving
+        async with serving(origin([live.runner])) as address:
+            served = Served(live, here, [village(here)], address=address)
+            heir, _, _ = await settled(served)
+            answer = await put(served, "xa-2026", OVERLAY.format(unit=here.code, rows=codes()))
+            assert answer.status_code == 200, answer.text
+            await follow_up(served)
+            await record(served, *(said(here, measure, Ratio(n, 10)) for n, measure in enumerate(MEASURES, 7)))
+            await served.settle()
+            yield served, heir
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.indicators.app import service
 from services.indicators.criteria import library
 from services.indicators.settings import Settings
@@ -17,8 +16,7 @@ from tests.indicators.test_local_targets import ROW, overlay, target
 from tests.indicators.test_settling import split
 from tests.indicators.test_stream import Served
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import bearer, commune, ladder, running, settings_for, token, village
-from tests.support.waiting import eventually
+from tests.support.running import bearer, commune, ladder, running, serving, settings_for, token, village
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,21 +34,16 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
     async with running(service, settings) as live:
         here = commune()
         await live.enter_units(*ladder(), here, village(here))
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        served = Served(live, here, [village(here)], address=f"http://127.0.0.1:{port}")
-        await split(served)
-        admin = bearer(("admin", "30"))
-        for document in (overlay("huyen", "298", ROW), overlay("xa", here.code, target("70%"))):
-            body = {"document": document.text}
-            answer = await served.client.put(f"{API}/criteria/{document.code}", json=body, headers=admin)
-            assert answer.status_code == 200, answer.text
-        await follow_up(served)
-        yield served
-        server.should_exit = True
-        await serving
+        async with serving(origin([live.runner])) as address:
+            served = Served(live, here, [village(here)], address=address)
+            await split(served)
+            admin = bearer(("admin", "30"))
+            for document in (overlay("huyen", "298", ROW), overlay("xa", here.code, target("70%"))):
+                body = {"document": document.text}
+                answer = await served.client.put(f"{API}/criteria/{document.code}", json=body, headers=admin)
+                assert answer.status_code == 200, answer.text
+            await follow_up(served)
+            yield served
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])

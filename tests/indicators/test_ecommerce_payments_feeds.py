@@ -4,37 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from xaso.ecommerce.v1 import events_pb2 as ecommerce
 
 from chassis.units import Unit, today
 from services.indicators.stream.consumers import household_payment
 from services.indicators.views.things import thing_href
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import bearer, commune, village
+from tests.indicators.conftest import Stage
+from tests.indicators.inquiring import API
+from tests.indicators.rows import row
+from tests.support.running import bearer
 
-API, SMART = "/indicators/api/v1", "mard-2023-smart-commune"
 ADMIN = bearer(("admin", "30"))
 YEAR = today().year
 NOTHING = ("no_data", None)
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 61000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
-
-
-async def row(stage: Stage, unit: Unit, code: str) -> tuple[str, Any]:
-    answer = await stage.client.get(f"{API}/units/{unit.code}/sets/{SMART}")
-    assert answer.status_code == 200, answer.text
-    item = next(item for item in answer.json()["items"] if item["code"] == code)
-    return item["status"], item["value"]
 
 
 def share(numerator: int, denominator: int) -> tuple[str, Any]:

@@ -4,34 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from xaso.ecommerce.v1 import events_pb2 as ecommerce
 
 from chassis.units import Unit
 from services.indicators.views.things import thing_href
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import bearer, commune, village
+from tests.indicators.conftest import Stage
+from tests.indicators.inquiring import API
+from tests.indicators.rows import row
+from tests.support.running import bearer
 
-API, SMART = "/indicators/api/v1", "mard-2023-smart-commune"
 OPEN = {"status": "published", "has_location": True, "has_opening": True, "bookable": True}
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 60000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
-
-
-async def row(stage: Stage, unit: Unit) -> tuple[str, Any]:
-    answer = await stage.client.get(f"{API}/units/{unit.code}/sets/{SMART}")
-    assert answer.status_code == 200, answer.text
-    item = next(item for item in answer.json()["items"] if item["code"] == "6.3")
-    return item["status"], item["value"]
 
 
 def point(stage: Stage, unit: Unit, number: int = 1, *, sequence: int | None = None, **said: Any) -> Any:
@@ -55,37 +37,37 @@ UNKNOWN = ("no_data", None)
 
 async def test_one_place_with_information_that_is_booked_online_is_both(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, below = here
-    assert await row(stage, above) == UNKNOWN
+    assert await row(stage, above, "6.3") == UNKNOWN
     await stage.tell(product(stage, below, live=0))
     for lacking in ({"bookable": False}, {"has_location": False}, {"has_opening": False, "bookable": False}):
         await stage.tell(point(stage, below, **lacking))
-        assert await row(stage, above) == NO, lacking
+        assert await row(stage, above, "6.3") == NO, lacking
     await stage.tell(point(stage, below))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "6.3") == YES
     await stage.tell(point(stage, below, status="closed", bookable=False))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "6.3") == NO
     await stage.tell(point(stage, below, 2))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "6.3") == YES
     # What was told before it was taken back, and comes again late, changes nothing.
     await stage.tell(point(stage, below, 2, status="draft", bookable=False))
     await stage.tell(point(stage, below, 2, sequence=1))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "6.3") == NO
 
 
 async def test_a_product_sold_online_is_digital_trade_and_no_information(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, below = here
     await stage.tell(product(stage, below))
-    assert await row(stage, above) == UNKNOWN, "nobody knows of places to visit"
+    assert await row(stage, above, "6.3") == UNKNOWN, "nobody knows of places to visit"
     await stage.tell(point(stage, below, has_location=False, bookable=False))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "6.3") == NO
     await stage.tell(point(stage, below, bookable=False))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "6.3") == YES
     await stage.tell(product(stage, below, live=0))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "6.3") == NO
     await stage.tell(product(stage, below, key=True))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "6.3") == YES
     await stage.tell(product(stage, below, status="withdrawn"))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "6.3") == NO
 
 
 async def test_what_staff_say_with_evidence_stands_beside_it(stage: Stage, here: tuple[Unit, Unit]) -> None:
@@ -99,7 +81,7 @@ async def test_what_staff_say_with_evidence_stands_beside_it(stage: Stage, here:
     }
     answer = await stage.client.post(f"{API}/observations", json=body, headers=bearer(("admin", "30")))
     assert answer.status_code in (200, 201), answer.text
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "6.3") == YES
 
 
 def test_a_place_is_shown_by_its_page() -> None:

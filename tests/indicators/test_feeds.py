@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from google.protobuf.message import Message
 from xaso.ecommerce.v1 import events_pb2 as ecommerce
 from xaso.identity.v1 import events_pb2 as identity
@@ -14,32 +13,15 @@ from xaso.petitions.v1 import events_pb2 as petitions
 
 from chassis.units import Unit
 from tests.indicators.conftest import Stage, entered
+from tests.indicators.inquiring import API
+from tests.indicators.rows import row
 from tests.indicators.test_events import speaker
-from tests.support.running import bearer, commune, village
+from tests.support.running import bearer, village
 
-API = "/indicators/api/v1"
 ADMIN = bearer(("admin", "30"))
-SMART, MODEL, ADVANCED, NTM, VILLAGES = (
-    "mard-2023-smart-commune", "hd-1414-ntm-model-4.7", "hd-1414-ntm-advanced-8", "hd-1414-ntm-8", "hd-1414-village",
+MODEL, ADVANCED, NTM, VILLAGES = (
+    "hd-1414-ntm-model-4.7", "hd-1414-ntm-advanced-8", "hd-1414-ntm-8", "hd-1414-village",
 )  # fmt: skip
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 30000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
-
-
-async def row(stage: Stage, unit: Unit, set_code: str, code: str) -> tuple[str, Any]:
-    answer = await stage.client.get(f"{API}/units/{unit.code}/sets/{set_code}")
-    assert answer.status_code == 200, answer.text
-    item = next(item for item in answer.json()["items"] if item["code"] == code)
-    return item["status"], item["value"]
 
 
 def petition(above: Unit, id: str, *, category: str = "khac", answered: bool = False, rating: int = 0) -> Message:
@@ -53,43 +35,43 @@ def petition(above: Unit, id: str, *, category: str = "khac", answered: bool = F
 async def test_reports_and_ratings_speak_for_the_commune(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, _ = here
     told = [("1.2", "no_data"), ("6.2", "no_data"), ("16.3", "no_data"), ("18.2", "no_data")]
-    assert [(code, (await row(stage, above, SMART, code))[0]) for code, _ in told] == told
+    assert [(code, (await row(stage, above, code))[0]) for code, _ in told] == told
     await stage.tell(stage.event(petition(above, f"p-{above.code}"), f"p-{above.code}"))
-    assert (await row(stage, above, MODEL, "g7"))[0] == "met"
-    assert await row(stage, above, SMART, "1.2") == ("measured", {"flag": False})
-    assert await row(stage, above, SMART, "6.2") == ("measured", {"flag": False})
+    assert (await row(stage, above, "g7", MODEL))[0] == "met"
+    assert await row(stage, above, "1.2") == ("measured", {"flag": False})
+    assert await row(stage, above, "6.2") == ("measured", {"flag": False})
     await stage.tell(stage.event(petition(above, f"p-{above.code}", answered=True, rating=2), f"p-{above.code}"))
-    assert await row(stage, above, SMART, "1.2") == ("measured", {"flag": True})
-    assert await row(stage, above, SMART, "6.2") == ("measured", {"flag": True})
-    assert [(await row(stage, above, SMART, code))[0] for code in ("16.3", "18.2")] == ["no_data", "no_data"]
+    assert await row(stage, above, "1.2") == ("measured", {"flag": True})
+    assert await row(stage, above, "6.2") == ("measured", {"flag": True})
+    assert [(await row(stage, above, code))[0] for code in ("16.3", "18.2")] == ["no_data", "no_data"]
     smoke = petition(above, f"s-{above.code}", category="moi_truong")
     await stage.tell(stage.event(smoke, f"s-{above.code}"))
-    assert await row(stage, above, SMART, "16.3") == ("measured", {"flag": False})
+    assert await row(stage, above, "16.3") == ("measured", {"flag": False})
     smoke = petition(above, f"s-{above.code}", category="moi_truong", answered=True)
     await stage.tell(stage.event(smoke, f"s-{above.code}"))
-    assert await row(stage, above, SMART, "16.3") == ("measured", {"flag": True})
-    assert (await row(stage, above, SMART, "18.2"))[0] == "no_data"
+    assert await row(stage, above, "16.3") == ("measured", {"flag": True})
+    assert (await row(stage, above, "18.2"))[0] == "no_data"
     tip = petition(above, f"t-{above.code}", category="an_ninh", answered=True)
     await stage.tell(stage.event(tip, f"t-{above.code}"))
-    assert await row(stage, above, SMART, "18.2") == ("measured", {"flag": True})
+    assert await row(stage, above, "18.2") == ("measured", {"flag": True})
 
 
 async def test_loudspeakers_of_a_village_speak_for_it_and_its_commune(stage: Stage, here: tuple[Unit, Unit]) -> None:
     above, below = here
     id = f"loa-{below.code}"
     await stage.tell(stage.event(speaker(below, "lost", id=id), id))
-    assert (await row(stage, above, MODEL, "g9"))[0] == "unmet"
+    assert (await row(stage, above, "g9", MODEL))[0] == "unmet"
     await stage.tell(stage.event(speaker(below, "ready", id=id), id))
-    assert (await row(stage, above, MODEL, "g9"))[0] == "met"
-    assert (await row(stage, below, VILLAGES, "loudspeakers"))[0] == "met"
-    assert (await row(stage, below, VILLAGES, "loudspeakers-regular"))[0] == "unmet"
+    assert (await row(stage, above, "g9", MODEL))[0] == "met"
+    assert (await row(stage, below, "loudspeakers", VILLAGES))[0] == "met"
+    assert (await row(stage, below, "loudspeakers-regular", VILLAGES))[0] == "unmet"
     state = media.Loudspeaker(id=id, unit=below.code, state="ready", smart=True, in_service=True)
     played = media.BulletinAcknowledged(bulletin_id="b", loudspeaker=state)
     long_ago = datetime(2026, 1, 31, 17, 0, tzinfo=UTC)  # 1 February in Việt Nam: not this month.
     await stage.tell(stage.event(played, f"ack-{id}", at=long_ago))
-    assert (await row(stage, below, VILLAGES, "loudspeakers-regular"))[0] == "unmet"
+    assert (await row(stage, below, "loudspeakers-regular", VILLAGES))[0] == "unmet"
     await stage.tell(stage.event(played, f"ack-{id}"))
-    assert (await row(stage, below, VILLAGES, "loudspeakers-regular"))[0] == "met"
+    assert (await row(stage, below, "loudspeakers-regular", VILLAGES))[0] == "met"
 
 
 async def ocop(stage: Stage, above: Unit) -> Any:
@@ -106,14 +88,14 @@ async def test_ocop_products_count_while_they_are_on_a_floor(stage: Stage, here:
         state.listings.add(id="l", channel=channel, live=live)
         await stage.tell(stage.event(ecommerce.ProductChanged(product=state), state.id))
 
-    assert (await row(stage, above, SMART, "13.1"))[0] == "no_data"
+    assert (await row(stage, above, "13.1"))[0] == "no_data"
     await sell("plain", "shopee", stars=0)
     assert await ocop(stage, above) == {"numerator": 0, "denominator": 0}
-    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": False})
+    assert await row(stage, above, "13.1") == ("measured", {"flag": False})
     await sell("tea", "postmart")
-    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": True})
+    assert await row(stage, above, "13.1") == ("measured", {"flag": True})
     await sell("tea", "postmart", live=False)
-    assert await row(stage, above, SMART, "13.1") == ("measured", {"flag": False})
+    assert await row(stage, above, "13.1") == ("measured", {"flag": False})
     await sell("tea", "postmart")
     await sell("rice", "facebook")
     await sell("honey", "shopee", live=False)
@@ -127,13 +109,13 @@ async def test_a_key_product_online_and_a_team_speak_for_the_commune(stage: Stag
     above, below = here
     state = ecommerce.Product(id=f"p-{below.code}", unit=below.code, key_product=True, status="published")
     await stage.tell(stage.event(ecommerce.ProductPublished(product=state), state.id))
-    assert await row(stage, above, SMART, "7.2") == ("measured", {"flag": False})
+    assert await row(stage, above, "7.2") == ("measured", {"flag": False})
     state.live_listings = 1
     await stage.tell(stage.event(ecommerce.ListingOpened(product=state), state.id))
-    assert await row(stage, above, SMART, "7.2") == ("measured", {"flag": True})
+    assert await row(stage, above, "7.2") == ("measured", {"flag": True})
     team = identity.DigitalTeam(id=f"t-{below.code}", unit=below.code)
     await stage.tell(stage.event(identity.DigitalTeamRegistered(team=team), team.id))
-    assert await row(stage, above, SMART, "3.2") == ("measured", {"flag": True})
+    assert await row(stage, above, "3.2") == ("measured", {"flag": True})
 
 
 async def conditions(stage: Stage, unit: Unit, set_code: str, code: str) -> list[tuple[str, Any]]:
@@ -168,10 +150,10 @@ async def test_loudspeakers_of_all_villages_are_a_condition_of_the_commune(
     await tell(first, "ready")
     await tell(second, "lost")
     assert (await conditions(stage, above, NTM, "8.3"))[1] == ("unmet", {"numerator": 1, "denominator": 2})
-    assert (await row(stage, above, NTM, "8.3"))[0] == "unmet"
+    assert (await row(stage, above, "8.3", NTM))[0] == "unmet"
     await tell(second, "ready")
     assert (await conditions(stage, above, NTM, "8.3"))[1] == ("met", {"numerator": 2, "denominator": 2})
-    assert (await row(stage, above, NTM, "8.3"))[0] == "no_data"  # Nobody has told of the station.
+    assert (await row(stage, above, "8.3", NTM))[0] == "no_data"  # Nobody has told of the station.
     await play(first)
     assert (await conditions(stage, above, ADVANCED, "8.3"))[1] == ("unmet", {"numerator": 1, "denominator": 2})
     await play(second)

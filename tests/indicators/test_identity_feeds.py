@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import pytest
 from xaso.identity.v1 import events_pb2 as identity
 
 from chassis import dead_letters
@@ -20,24 +19,13 @@ from services.indicators.app import service
 from services.indicators.settings import Settings
 from services.indicators.views.things import thing_href
 from tests.identity.people import CHEAP, SECRETS
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import Running, bearer, commune, csrf, running, settings_for, village
+from tests.indicators.conftest import Stage
+from tests.support.running import Running, bearer, csrf, running, settings_for
 from tests.support.waiting import eventually
 
 API, SMART = "/indicators/api/v1", "mard-2023-smart-commune"
 ADMIN = bearer(("admin", "30"))
 YEAR = today().year
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 50000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
 
 
 async def row(client: Any, unit: str, code: str, **asked: str) -> tuple[str, Any]:
@@ -184,6 +172,13 @@ async def said(run: Running, account: str, answer: str) -> None:
     assert sent.status_code == 303, sent.text
 
 
+async def state(told: Running, unit: str, who: dict[str, str]) -> None:
+    """Staff say that the commune has one household, and no office."""
+    totals = {"unit": unit, "households_in_all": 1, "offices": 0, "offices_located": 0}
+    answer = await told.client.put("/identity/api/v1/households/totals", json=totals, headers=who)
+    assert answer.status_code == 200, answer.text
+
+
 async def test_from_a_command_in_identity_over_kafka_to_the_sheet_and_through_a_reorganisation(
     database: Callable[[str], str], kafka: EmbeddedKafka, topic_prefix: str
 ) -> None:
@@ -227,6 +222,7 @@ async def test_from_a_command_in_identity_over_kafka_to_the_sheet_and_through_a_
         household = {"unit": place, "number": "001", "people": 4}
         answer = await told.client.post("/identity/api/v1/households", json=household, headers=ADMIN)
         assert answer.status_code == 201, answer.text
+        await state(told, "11083", bearer(("admin", "30")))
         await becomes("11083", "4.4", ("measured", {"flag": True}))
 
         async with told.tx() as tx:
@@ -235,7 +231,10 @@ async def test_from_a_command_in_identity_over_kafka_to_the_sheet_and_through_a_
         await becomes("11086", "3.1", share(1, 1))
         await becomes("11086", "5.2", share(1, 1))
         await becomes("11086", "12.1", ("measured", {"count": 2}))
-        # The household came along with its village, the only one that is entered of the new commune.
+        # The household came along with its village, the only one that is entered of the new commune; how many there
+        # are in all was stated of the old one.
+        await becomes("11086", "4.4", ("no_data", None))
+        await state(told, "11086", bearer(("admin", "31")))
         await becomes("11086", "4.4", ("measured", {"flag": True}))
         async with judged.tx() as tx:
             assert await dead_letters.count(tx) == 0

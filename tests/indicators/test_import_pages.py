@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 
@@ -10,7 +9,7 @@ import pytest
 from playwright.async_api import Page, expect
 from sqlalchemy import text
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.indicators.app import forget_files, service
 from services.indicators.criteria import library
 from services.indicators.interchange import backlog, importing, previewing, underway
@@ -21,8 +20,7 @@ from tests.indicators.test_events import product
 from tests.indicators.test_evidence import picture
 from tests.indicators.test_stream import Served
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import commune, ladder, running, settings_for, token, village
-from tests.support.waiting import eventually
+from tests.support.running import commune, ladder, running, serving, settings_for, token, village
 
 HEAD = heading("unit", "name", f"{FIBRE}:numerator", f"{FIBRE}:denominator", "document")
 START = "/indicators/units/11074/imports?set=hd-288-2023&level=village"
@@ -35,13 +33,8 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
         here = commune()
         villages = [village(here, n, name) for n, name in enumerate(("Thôn Nghĩa Dũng", "Thôn Đại Hà"), 1)]
         await live.enter_units(*ladder(), here, *villages)
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(live, here, villages, address=f"http://127.0.0.1:{port}")
-        server.should_exit = True
-        await serving
+        async with serving(origin([live.runner])) as address:
+            yield Served(live, here, villages, address=address)
 
 
 async def officer(stage: Served, page: Page) -> None:

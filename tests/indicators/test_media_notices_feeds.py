@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-import pytest
 from xaso.ecommerce.v1 import events_pb2 as ecommerce
 from xaso.media.v1 import events_pb2 as media
 
 from chassis.units import Unit, today
 from services.indicators.views.things import thing_href
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import bearer, commune, village
+from tests.indicators.conftest import Stage
+from tests.indicators.inquiring import API
+from tests.indicators.rows import SMART, row
+from tests.support.running import bearer
 
-API, SMART = "/indicators/api/v1", "mard-2023-smart-commune"
 ADMIN = bearer(("admin", "30"))
 HTML = {"accept": "text/html"}
 YEAR = today().year
 YES, NO, UNKNOWN = ("measured", {"flag": True}), ("measured", {"flag": False}), ("no_data", None)
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 60000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
-
-
-async def row(stage: Stage, unit: Unit, code: str) -> tuple[str, Any]:
-    answer = await stage.client.get(f"{API}/units/{unit.code}/sets/{SMART}")
-    assert answer.status_code == 200, answer.text
-    item = next(item for item in answer.json()["items"] if item["code"] == code)
-    return item["status"], item["value"]
 
 
 def notice(

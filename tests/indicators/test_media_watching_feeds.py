@@ -4,34 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from xaso.media.v1 import events_pb2 as media
 
 from chassis.units import Unit
 from services.indicators.views.things import thing_href
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import bearer, commune, village
+from tests.indicators.conftest import Stage
+from tests.indicators.inquiring import API
+from tests.indicators.rows import row
+from tests.support.running import bearer
 
-API, SMART, VILLAGE = "/indicators/api/v1", "mard-2023-smart-commune", "hd-288-2023"
+VILLAGE = "hd-288-2023"
 ADMIN = bearer(("admin", "30"))
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 70000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
-
-
-async def row(stage: Stage, unit: Unit, code: str = "18.1", of: str = SMART) -> tuple[str, Any]:
-    answer = await stage.client.get(f"{API}/units/{unit.code}/sets/{of}")
-    assert answer.status_code == 200, answer.text
-    item = next(item for item in answer.json()["items"] if item["code"] == code)
-    return item["status"], item["value"]
 
 
 def watched(stage: Stage, unit: Unit, name: str, rules: int, working: bool, **changed: Any) -> Any:
@@ -48,17 +31,17 @@ async def test_one_camera_that_is_really_watched_is_enough(stage: Stage, here: t
     # A camera in the hub is not a watched one.
     camera = media.Camera(id=f"a-{below.code}", unit=below.code, place="main_road", state="online", in_hub=True)
     await stage.tell(stage.event(media.CameraStateChanged(camera=camera), camera.id))
-    assert await row(stage, above) == ("no_data", None)
+    assert await row(stage, above, "18.1") == ("no_data", None)
     await stage.tell(watched(stage, below, "a", 2, False), watched(stage, below, "b", 1, False))
-    assert await row(stage, above) == NO, "rules nobody could apply"
+    assert await row(stage, above, "18.1") == NO, "rules nobody could apply"
     await stage.tell(watched(stage, below, "b", 1, True))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "18.1") == YES
     await stage.tell(watched(stage, below, "b", 1, False))
-    assert await row(stage, above) == NO, "an hour without a picture"
+    assert await row(stage, above, "18.1") == NO, "an hour without a picture"
     await stage.tell(watched(stage, below, "a", 2, True), watched(stage, below, "b", 0, False))
-    assert await row(stage, above) == YES
+    assert await row(stage, above, "18.1") == YES
     await stage.tell(watched(stage, below, "a", 0, False))
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "18.1") == NO
     # 288.4 asks for cameras at both places, watched by rules or not.
     assert await row(stage, below, "288.4", VILLAGE) == ("unmet", {"flag": False})
 
@@ -68,7 +51,7 @@ async def test_an_older_word_told_late_changes_nothing(stage: Stage, here: tuple
     late = watched(stage, below, "a", 1, True, sequence=1)
     await stage.tell(watched(stage, below, "a", 1, False, sequence=2))
     await stage.tell(late)
-    assert await row(stage, above) == NO
+    assert await row(stage, above, "18.1") == NO
 
 
 async def test_what_staff_say_with_evidence_stands_beside_it(stage: Stage, here: tuple[Unit, Unit]) -> None:
@@ -78,7 +61,7 @@ async def test_what_staff_say_with_evidence_stands_beside_it(stage: Stage, here:
     said = {**body, "evidence": {"document": "12/BC-UBND"}}
     answer = await stage.client.post(f"{API}/observations", json=said, headers=ADMIN)
     assert answer.is_success, answer.text
-    assert await row(stage, above) == YES, "the police have a system of their own"
+    assert await row(stage, above, "18.1") == YES, "the police have a system of their own"
 
 
 def test_a_watched_camera_is_shown_where_its_service_shows_it() -> None:

@@ -5,27 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from xaso.petitions.v1 import events_pb2 as petitions
 
 from chassis.units import VIETNAM, Unit, today
 from services.indicators.views.things import thing_href
-from tests.indicators.conftest import Stage, entered
-from tests.support.running import commune, village
+from tests.indicators.conftest import Stage
 
 API, SMART = "/indicators/api/v1", "mard-2023-smart-commune"
 YEAR = today().year
-
-
-@pytest.fixture
-async def here(stage: Stage, request: pytest.FixtureRequest) -> tuple[Unit, Unit]:
-    """A commune of its own with one village."""
-    number = 60000 + sum(map(ord, request.node.name))
-    above = commune(str(number), f"Xã {number}")
-    below = village(above)
-    for unit in (above, below):
-        await stage.tell(stage.event(entered(unit), f"unit/{unit.code}"))
-    return above, below
 
 
 async def item(stage: Stage, unit: Unit, code: str, set_code: str = SMART) -> dict[str, Any]:

@@ -16,14 +16,13 @@ from sqlalchemy import text
 from xaso.indicators.v1 import indicators_pb2 as pb
 from xaso.indicators.v1 import indicators_pb2_grpc as stubs
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from chassis.units import Unit
 from services.indicators.app import service
 from services.indicators.settings import Settings
 from tests.indicators.conftest import Stage
 from tests.indicators.test_events import speaker
-from tests.support.running import commune, ladder, running, settings_for, token, village
-from tests.support.waiting import eventually
+from tests.support.running import commune, ladder, running, serving, settings_for, token, village
 
 READER = token(("viewer", "30"))
 
@@ -43,13 +42,8 @@ async def stage(database: Callable[[str], str]) -> AsyncIterator[Served]:
         here = commune()
         first = village(here)
         await live.enter_units(*ladder(), here, first)
-        server = web_server(origin([live.runner]), "127.0.0.1", 0)
-        serving = asyncio.create_task(server.serve())
-        await eventually(lambda: server.started)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield Served(live, here, [first], address=f"http://127.0.0.1:{port}")
-        server.should_exit = True
-        await serving
+        async with serving(origin([live.runner])) as address:
+            yield Served(live, here, [first], address=address)
 
 
 @asynccontextmanager

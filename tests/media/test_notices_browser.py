@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, expect
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.media.notices.push import Post, vapid_for
 from services.media.notices.sender import Sender
 from tests.media.conftest import COMMUNE, NGHIA_DUNG, QUAY, Media
@@ -24,7 +23,7 @@ from tests.support.browser import (
     page_errors,
     screenshot,
 )
-from tests.support.running import token
+from tests.support.running import serving, token
 from tests.support.waiting import eventually
 
 OFFICER = ("officer", COMMUNE.path)
@@ -74,12 +73,8 @@ async def nothing(media: Media, phone: dict[str, str]) -> bool:
 @pytest.fixture(scope="module")
 async def address(media: Media) -> AsyncIterator[str]:
     """The service on a port, for browsers."""
-    server = web_server(origin([media.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with serving(origin([media.running.runner])) as address:
+        yield address
 
 
 async def sign_in(page: Page, address: str) -> None:

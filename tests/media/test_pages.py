@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import uuid
 from collections.abc import AsyncIterator
@@ -12,7 +11,7 @@ import pytest
 from playwright.async_api import Page
 
 from chassis.db import now
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.media.vault import vault_for
 from services.media.watching import looks, pictures
 from services.media.watching.capture import Recording
@@ -28,8 +27,7 @@ from tests.support.browser import (
     screenshot,
 )
 from tests.support.camera import clip, packets
-from tests.support.running import bearer, csrf, token
-from tests.support.waiting import eventually
+from tests.support.running import bearer, csrf, serving, token
 
 EVERYWHERE = pictures.Question(uuid.UUID(int=1), Kind.ZONE, ((0, 0), (100, 0), (100, 100), (0, 100)), 1)
 
@@ -154,16 +152,8 @@ async def test_tables_are_exported_for_spreadsheets(media: Media, unique: str) -
 @pytest.fixture(scope="module")
 async def address(media: Media) -> AsyncIterator[str]:
     """The service on a port, for browsers."""
-    server = web_server(origin([media.running.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-
-    def listening() -> bool:
-        return server.started
-
-    await eventually(listening)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with serving(origin([media.running.runner])) as address:
+        yield address
 
 
 async def furnish(media: Media) -> tuple[str, str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator
@@ -14,42 +13,37 @@ import pytest_asyncio
 import sqlalchemy as sa
 from playwright.async_api import Page, expect
 
-from chassis.service import origin, web_server
+from chassis.service import origin
 from services.petitions.model import Petition
 from tests.petitions import polling
 from tests.petitions.people import DAI_SON, NGHIA_DUNG, NGOC_LAM, People, act, answered, file, picture
 from tests.support.browser import DESK, PHONE, OpenPage, assert_no_sideways_scroll, axe, page_errors, screenshot
-from tests.support.running import Running
+from tests.support.running import Running, serving
 from tests.support.waiting import eventually
 
 
 @pytest_asyncio.fixture(scope="module")
 async def site(app: Running, who: People) -> AsyncIterator[str]:
     """The service on a port of its own, with petitions in every state; the address of its origin."""
-    server = web_server(origin([app.runner]), "127.0.0.1", 0)
-    serving = asyncio.create_task(server.serve())
-    await eventually(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    late = await file(
-        app, who.resident, description="Nắp cống trước trạm y tế bị mất, trẻ em dễ ngã.", contact_phone="0912345678"
-    )
-    async with app.tx() as tx:
-        await tx.execute(
-            sa.update(Petition)
-            .where(Petition.id == uuid.UUID(late["id"]))
-            .values(due_at=datetime.now(UTC) - timedelta(days=4))
+    async with serving(origin([app.runner])) as address:
+        late = await file(
+            app, who.resident, description="Nắp cống trước trạm y tế bị mất, trẻ em dễ ngã.", contact_phone="0912345678"
         )
-    await file(
-        app, who.neighbour, village=NGOC_LAM.code, category="moi_truong", description="Rác đổ đầy bờ mương sau chợ."
-    )
-    routed = await file(app, who.resident, category="dien_nuoc", description="Đèn đường ngõ 5 không sáng.")
-    await act(app, who.officer, routed, "route", department="dia_chinh", note="Hỏi thợ điện.")
-    await answered(app, who, description="Đường bê tông cuối thôn nứt vỡ.")
-    await file(app, who.resident, category="an_ninh", description="Có nhóm lạ tụ tập đêm ở bãi đất trống.")
-    await forum_of(app, who)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    await serving
+        async with app.tx() as tx:
+            await tx.execute(
+                sa.update(Petition)
+                .where(Petition.id == uuid.UUID(late["id"]))
+                .values(due_at=datetime.now(UTC) - timedelta(days=4))
+            )
+        await file(
+            app, who.neighbour, village=NGOC_LAM.code, category="moi_truong", description="Rác đổ đầy bờ mương sau chợ."
+        )
+        routed = await file(app, who.resident, category="dien_nuoc", description="Đèn đường ngõ 5 không sáng.")
+        await act(app, who.officer, routed, "route", department="dia_chinh", note="Hỏi thợ điện.")
+        await answered(app, who, description="Đường bê tông cuối thôn nứt vỡ.")
+        await file(app, who.resident, category="an_ninh", description="Có nhóm lạ tụ tập đêm ở bãi đất trống.")
+        await forum_of(app, who)
+        yield address
 
 
 FORUM = "/petitions/api/v1/forum"

@@ -5,6 +5,7 @@ Tokens are signed with a key made for the run, which the service gets as its iss
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -20,11 +21,13 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import ASGIApp
 
 from chassis import migrations, units
-from chassis.service import Runner, Service, origin
+from chassis.service import Runner, Service, origin, web_server
 from chassis.settings import ServiceSettings
 from chassis.units import Unit
+from tests.support.waiting import eventually
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -95,6 +98,20 @@ def client_of(runner: Runner) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app=origin([runner])), base_url="http://127.0.0.1:8080", timeout=30
     )
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, port: int = 0, *, at_once: bool = False) -> AsyncIterator[str]:
+    """`app` on 127.0.0.1, for browsers; the address of its origin. `at_once` cuts streams that are open at the end."""
+    server = web_server(app, "127.0.0.1", port)
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = at_once
+        await task
 
 
 def settings_for(cls: type[S], database_url: str, **more: Any) -> S:
