@@ -192,8 +192,8 @@ def fmt_percent(
 
 
 def fmt_money(dong: int | None, locale: str = DEFAULT_LOCALE) -> str:
-    """An amount in whole đồng: ``120.000 ₫`` (``120,000 ₫`` in English)."""
-    return ABSENT if dong is None else f"{fmt_number(dong, locale, decimals=0)} ₫"
+    """An amount in whole đồng: ``120.000 ₫`` (``120,000 ₫`` in English), never broken over two lines."""
+    return ABSENT if dong is None else f"{fmt_number(dong, locale, decimals=0)}\N{NO-BREAK SPACE}₫"
 
 
 def fmt_ago(value: datetime | None, locale: str = DEFAULT_LOCALE, *, now: datetime | None = None) -> str:

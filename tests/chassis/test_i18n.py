@@ -180,9 +180,9 @@ def test_numbers(value: Any, vietnamese: str, english: str) -> None:
 
 
 def test_money_is_whole_dong() -> None:
-    assert fmt_money(120_000) == "120.000 ₫"
-    assert fmt_money(120_000, "en") == "120,000 ₫"
-    assert fmt_money(0) == "0 ₫"
+    assert fmt_money(120_000) == "120.000\N{NO-BREAK SPACE}₫"
+    assert fmt_money(120_000, "en") == "120,000\N{NO-BREAK SPACE}₫"
+    assert fmt_money(0) == "0\N{NO-BREAK SPACE}₫"
     assert fmt_money(None) == "—"
 
 

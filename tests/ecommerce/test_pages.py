@@ -78,7 +78,7 @@ async def test_a_producer_sells_by_forms_alone(shop: Shop) -> None:
 
     reader = browser(shop)
     public = await reader.get(f"/ecommerce/products/{product}")
-    assert "120.000 ₫" in public
+    assert "120.000\N{NO-BREAK SPACE}₫" in public
     assert address in public
     assert "Trà sen &lt;b&gt;Đỏ&lt;/b&gt;" in public
     assert "Thôn Nghĩa Dũng" in public

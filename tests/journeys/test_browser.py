@@ -24,6 +24,11 @@ from tests.support.browser import (
 )
 
 PATIENCE_MS = 60_000
+IN_SIGHT = """(entries) => entries.every((entry) => {
+    const [its, seen] = [entry.getBoundingClientRect(), entry.closest("ul").getBoundingClientRect()];
+    return its.left >= seen.left - 1 && its.right <= seen.right + 1;
+})"""
+"""Whether the entry of the rail that is open can be seen without scrolling the rail."""
 
 
 async def sign_in(page: Page, site: Site, login: Login, then: str) -> None:
@@ -112,4 +117,5 @@ async def test_every_page_fits_and_has_no_finding(
         assert answer is not None
         assert answer.status == (404 if name == "not-found" else 200), name
         await look(page, name, size)
+        assert await page.locator(".rail [aria-current]").evaluate_all(IN_SIGHT), name
         assert await keyboard_walk(page) == [], name

@@ -5,3 +5,11 @@ import { startMenus } from "./menu.js";
 document.documentElement.classList.add("has-js");
 startMenus();
 startForms();
+showPlace();
+
+// On a phone the staff rail scrolls sideways: who opened its fifth entry is to see that entry.
+function showPlace(): void {
+  const rail = document.querySelector<HTMLElement>(".rail ul");
+  const here = rail?.querySelector<HTMLElement>("[aria-current]");
+  if (rail && here) rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+}
