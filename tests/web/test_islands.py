@@ -69,6 +69,25 @@ async def test_what_was_typed_survives_a_lost_page_and_is_forgotten_once_sent(
     await expect(page.locator("#f-words")).to_have_value("")
 
 
+async def test_what_was_sent_does_not_come_back_in_the_form_for_the_next_entry(
+    open_page: OpenPage, kitchen: Kitchen
+) -> None:
+    kitchen.pages |= {"/sink": render("sink.html"), "/done": render("sink.html", flash="Đã ghi.")}
+    page = await open_page()
+    await page.goto(kitchen.url("/sink"))
+    await page.locator("#f-words").fill("Đường trục thôn hư hỏng")
+    await page.get_by_role("button", name="Gửi phản ánh").click()
+    await page.wait_for_url(kitchen.url("/done"))
+    await expect(page.locator("#f-words")).to_have_value("")
+    # Of signing in on the way nothing is said: there the text is still wanted.
+    kitchen.pages["/done"] = render("sink.html")
+    await page.goto(kitchen.url("/sink"))
+    await page.locator("#f-words").fill("Loa hỏng")
+    await page.get_by_role("button", name="Gửi phản ánh").click()
+    await page.wait_for_url(kitchen.url("/done"))
+    await expect(page.locator("#f-words")).to_have_value("Loa hỏng")
+
+
 async def test_an_objection_of_the_server_keeps_the_text_and_takes_the_focus(
     open_page: OpenPage, kitchen: Kitchen
 ) -> None:

@@ -82,7 +82,9 @@ function keep(form: HTMLFormElement, key: string): void {
   form.addEventListener("submit", () => write(key, collect(form, true)));
 }
 
+/** A page that says it is done may show the very form again, for the next entry: what was sent is not for that one. */
 function forgetSent(): void {
+  const done = document.querySelector("main[data-done]") !== null;
   const shown = new Set(
     Array.from(document.querySelectorAll<HTMLFormElement>("form[data-keep]"), (form) => form.dataset["keep"] ?? ""),
   );
@@ -90,7 +92,7 @@ function forgetSent(): void {
     for (const name of Object.keys(sessionStorage)) {
       if (!name.startsWith(PREFIX)) continue;
       const key = name.slice(PREFIX.length);
-      if (!shown.has(key) && read(key)?.sent) sessionStorage.removeItem(name);
+      if ((done || !shown.has(key)) && read(key)?.sent) sessionStorage.removeItem(name);
     }
   } catch {
     // Without storage there is nothing to forget.
