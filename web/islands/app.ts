@@ -11,5 +11,10 @@ showPlace();
 function showPlace(): void {
   const rail = document.querySelector<HTMLElement>(".rail ul");
   const here = rail?.querySelector<HTMLElement>("[aria-current]");
-  if (rail && here) rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+  if (!rail) return;
+  if (here) rail.scrollLeft = here.offsetLeft - (rail.clientWidth - here.offsetWidth) / 2;
+  // Browsers leave an entry that is half in sight as it is when the focus comes to it.
+  rail.addEventListener("focusin", ({ target }) => {
+    if (target instanceof Element) target.scrollIntoView({ block: "nearest", inline: "nearest" });
+  });
 }
